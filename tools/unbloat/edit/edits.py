@@ -1,0 +1,173 @@
+"""The vocabulary of change: every edit is a value that names a node of the *legacy* source by its position.
+
+Positions are those of `ast` (lines from 1, columns in UTF-8 bytes from 0) and never move: edits of later rounds are found on
+the specialised tree, whose nodes keep their legacy positions, so a set of edits can be applied in any order, stored,
+vetoed and bisected. An edit inside code that another edit removed has no effect.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias, get_args
+
+from unbloat.errors import EditError
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """Where a node lies in the legacy source."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+    @classmethod
+    def of(cls, node: ast.stmt | ast.expr | ast.excepthandler | ast.alias | ast.arg | ast.keyword) -> Span:
+        return cls(node.lineno, node.col_offset, node.end_lineno or node.lineno, node.end_col_offset or 0)
+
+    def holds(self, other: Span) -> bool:
+        """Whether `other` lies within this span."""
+        return (self.line, self.column) <= (other.line, other.column) and (other.end_line, other.end_column) <= (
+            self.end_line,
+            self.end_column,
+        )
+
+
+@dataclass(frozen=True)
+class DropStatement:
+    """Remove a statement (any `ast.stmt`); an emptied block gets `pass`, an emptied `else` goes."""
+
+    span: Span
+
+
+@dataclass(frozen=True)
+class KeepBranch:
+    """An `if` (or `elif`, or a `while` that never runs) whose test is always `outcome`: only that branch stays."""
+
+    span: Span
+    outcome: bool
+
+
+@dataclass(frozen=True)
+class KeepArm:
+    """A conditional expression whose test is always `outcome`: only that arm stays."""
+
+    span: Span
+    outcome: bool
+
+
+@dataclass(frozen=True)
+class KeepOperands:
+    """An `and`/`or`: only the operands `first` to `last - 1` stay; a single one replaces the whole expression."""
+
+    span: Span
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class ReplaceExpression:
+    """An expression becomes another one, given as source."""
+
+    span: Span
+    source: str
+
+
+@dataclass(frozen=True)
+class FlattenTry:
+    """A `try` none of whose handlers is needed: its body, `else` and `finally` bodies stay, in this order."""
+
+    span: Span
+
+
+@dataclass(frozen=True)
+class DropHandler:
+    """One `except` handler of a `try` goes; the last one to go flattens the `try` unless it has a `finally`."""
+
+    span: Span
+
+
+@dataclass(frozen=True)
+class DropFilter:
+    """A comprehension filter that is always true goes; the span is that of its expression."""
+
+    span: Span
+
+
+@dataclass(frozen=True)
+class DropAlias:
+    """One name of an `import` goes; the statement goes with its last name."""
+
+    span: Span
+
+
+@dataclass(frozen=True)
+class KeepValue:
+    """An assignment (plain, annotated or augmented) whose target is not needed: only the value stays, as a statement."""
+
+    span: Span
+
+
+@dataclass(frozen=True)
+class Tripwire:
+    """A branch (`body` or `orelse`) of the `if` at `span` becomes `raise NotImplementedError(message)`.
+
+    A missing `orelse` is created.
+    """
+
+    span: Span
+    branch: str
+    message: str
+
+
+@dataclass(frozen=True)
+class InsertInFunction:
+    """One statement, given as source, goes to the start of the function at `span`, after its docstring."""
+
+    span: Span
+    source: str
+
+
+@dataclass(frozen=True)
+class InsertImport:
+    """One import statement, given as source, goes after the module's docstring and `__future__` imports."""
+
+    source: str
+
+
+Edit: TypeAlias = (
+    DropStatement
+    | KeepBranch
+    | KeepArm
+    | KeepOperands
+    | ReplaceExpression
+    | FlattenTry
+    | DropHandler
+    | DropFilter
+    | DropAlias
+    | KeepValue
+    | Tripwire
+    | InsertInFunction
+    | InsertImport
+)
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Edit)}
+
+
+def to_json(edit: Edit) -> dict[str, Any]:
+    """A plain dict that `from_json` reads back."""
+    return {"edit": type(edit).__name__, **asdict(edit)}
+
+
+def from_json(data: dict[str, Any]) -> Edit:
+    """The edit that `to_json` wrote."""
+    fields = dict(data)
+    kind = _KINDS.get(fields.pop("edit", ""))
+    if kind is None:
+        raise EditError(f"unknown edit {data.get('edit')!r}; known: {', '.join(sorted(_KINDS))}")
+    if "span" in fields:
+        fields["span"] = Span(**fields["span"])
+    edit: Edit = kind(**fields)
+    return edit

@@ -1,0 +1,213 @@
+"""Which config keys each expression of the subject read, and what it found there.
+
+Reads are seen where OmegaConf resolves a key, whatever the style of the access (attribute, item, `.get`, `getattr` with a
+default, `OmegaConf.select`, a helper that splits dotted names), and charged to every expression of the subject that was
+being evaluated at that moment: Python knows the position of each running instruction. Only configs that a workload
+handed in count; a key of any other config is recorded as unknown.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import CodeType, FrameType
+from typing import Any
+from unittest import mock
+
+from unbloat.edit.edits import Span
+
+ABSENT = "absent"
+VALUE = "value"
+MAPPING = "mapping"
+KEYS = "keys"
+UNKNOWN_KEY = "?"
+
+
+class ConfigReads:
+    """Everything that was read and written while it was installed."""
+
+    def __init__(self, tree: str) -> None:
+        self._tree = tree
+        self._roots: dict[int, Any] = {}
+        self._positions: dict[tuple[CodeType, int], tuple[str, Span] | None] = {}
+        self.reads: dict[tuple[str, Span], set[str]] = {}
+        self.values: dict[str, list[list[Any]]] = {}
+        self.writes: set[str] = set()
+        self._noting = threading.local()
+
+    def admit(self, config: Any) -> str | None:
+        """Take `config` (and the tree it belongs to) as handed in; its key, or None if it is no OmegaConf container."""
+        container = _container_types()
+        if not container or not isinstance(config, container):
+            return None
+        with self._unnoticed():
+            root = config._get_root()
+            self._roots[id(root)] = root
+            return config._get_full_key(None) or ""
+
+    def key_of(self, config: Any) -> str | None:
+        """The key of a config that belongs to one handed in; None for anything else."""
+        container = _container_types()
+        if not container or not isinstance(config, container):
+            return None
+        with self._unnoticed():
+            return (config._get_full_key(None) or "") if id(config._get_root()) in self._roots else None
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Watch OmegaConf's containers; a subject that does not use OmegaConf costs nothing."""
+        if importlib.util.find_spec("omegaconf") is None:
+            yield
+            return
+        from omegaconf import DictConfig
+
+        with ExitStack() as stack:
+            for name, watch in (
+                ("_get_node", self._watch_get),
+                ("keys", self._watch_keys),
+                ("__len__", self._watch_keys),
+                ("__eq__", self._watch_whole),
+                ("__str__", self._watch_whole),
+                ("__repr__", self._watch_whole),
+                ("_set_item_impl", self._watch_write),
+                ("__delitem__", self._watch_write),
+                ("pop", self._watch_write),
+                ("__deepcopy__", self._watch_copy),
+            ):
+                stack.enter_context(mock.patch.object(DictConfig, name, watch(getattr(DictConfig, name))))
+            yield
+
+    # -- what the patched methods do ----------------------------------------------------------------------------
+
+    def _watch_get(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def _get_node(config: Any, key: Any, *arguments: Any, **options: Any) -> Any:
+            try:
+                node = original(config, key, *arguments, **options)
+            except Exception:
+                self._note(config, key, lambda: [ABSENT, None])
+                raise
+            self._note(config, key, lambda: _found(node))
+            return node
+
+        return _get_node
+
+    def _watch_keys(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def keys(config: Any) -> Any:
+            self._note(config, None, lambda: _keys(config))
+            return original(config)
+
+        return keys
+
+    def _watch_whole(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Comparing or printing a config reads more than can be pinned."""
+
+        def whole(config: Any, *arguments: Any) -> Any:
+            if not getattr(self._noting, "active", False):
+                for frame in self._frames():
+                    if (place := self._position(frame)) is not None:
+                        self.reads.setdefault(place, set()).add(UNKNOWN_KEY)
+            return original(config, *arguments)
+
+        return whole
+
+    def _watch_write(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def write(config: Any, key: Any, *arguments: Any, **options: Any) -> Any:
+            if any(True for _ in self._frames()):
+                with self._unnoticed():
+                    self.writes.add(self._full_key(config, key))
+            return original(config, key, *arguments, **options)
+
+        return write
+
+    def _watch_copy(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def __deepcopy__(config: Any, memo: dict[int, Any]) -> Any:
+            duplicate = original(config, memo)
+            if id(config) in self._roots:
+                self._roots[id(duplicate)] = duplicate
+            return duplicate
+
+        return __deepcopy__
+
+    # -- book-keeping -------------------------------------------------------------------------------------------
+
+    def _full_key(self, config: Any, key: Any) -> str:
+        if id(config._get_root()) not in self._roots:
+            return UNKNOWN_KEY
+        return str(config._get_full_key(key) or "")
+
+    def _note(self, config: Any, key: Any, found: Callable[[], list[Any]]) -> None:
+        """Charge a read to every expression under way; what this itself asks of OmegaConf is no read."""
+        if getattr(self._noting, "active", False):
+            return
+        with self._unnoticed():
+            self._charge(config, key, found())
+
+    @contextmanager
+    def _unnoticed(self) -> Iterator[None]:
+        before = getattr(self._noting, "active", False)
+        self._noting.active = True
+        try:
+            yield
+        finally:
+            self._noting.active = before
+
+    def _charge(self, config: Any, key: Any, found: list[Any]) -> None:
+        places = [place for frame in self._frames() if (place := self._position(frame)) is not None]
+        if not places:
+            return
+        name = self._full_key(config, key)
+        for place in places:
+            self.reads.setdefault(place, set()).add(name)
+        seen = self.values.setdefault(name, [])
+        if found not in seen:
+            seen.append(copy.deepcopy(found))
+
+    def _frames(self) -> Iterator[FrameType]:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_filename.startswith(self._tree):
+                yield frame
+            frame = frame.f_back
+
+    def _position(self, frame: FrameType) -> tuple[str, Span] | None:
+        place = (frame.f_code, frame.f_lasti)
+        if place not in self._positions:
+            self._positions[place] = _instruction(frame, self._tree)
+        return self._positions[place]
+
+
+def _instruction(frame: FrameType, tree: str) -> tuple[str, Span] | None:
+    for offset, (line, end_line, column, end_column) in enumerate(frame.f_code.co_positions()):
+        if offset * 2 == frame.f_lasti:
+            if line is None or end_line is None or column is None or end_column is None:
+                return None
+            return frame.f_code.co_filename[len(tree) :], Span(line, column, end_line, end_column)
+    return None
+
+
+def _keys(config: Any) -> list[Any]:
+    content = config.__dict__["_content"]
+    return [KEYS, [str(key) for key in content] if isinstance(content, dict) else None]
+
+
+def _found(node: Any) -> list[Any]:
+    from omegaconf import DictConfig, ListConfig, OmegaConf
+
+    if node is None:
+        return [ABSENT, None]
+    if node._is_interpolation():
+        node = node._dereference_node()
+    if isinstance(node, DictConfig):
+        return [VALUE, None] if node._is_none() else [MAPPING, None]
+    if isinstance(node, ListConfig):
+        return [VALUE, None] if node._is_none() else [VALUE, OmegaConf.to_container(node)]
+    return [VALUE, node._value()]
+
+
+def _container_types() -> tuple[Any, ...]:
+    omegaconf = sys.modules.get("omegaconf")
+    return (omegaconf.DictConfig,) if omegaconf else ()

@@ -1,0 +1,155 @@
+"""What the instrumented runs saw, per source position and workload: frozen, and the same for every later stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from unbloat.edit.edits import Span
+from unbloat.evidence.config_reads import UNKNOWN_KEY
+from unbloat.evidence.instrument import Site
+
+Place: TypeAlias = tuple[str, Span]
+Found: TypeAlias = tuple[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How often a decision went each way."""
+
+    false: int
+    true: int
+
+    @property
+    def only(self) -> bool | None:
+        """The one outcome that was seen; None if both were, or none."""
+        if self.true and not self.false:
+            return True
+        if self.false and not self.true:
+            return False
+        return None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The evidence of all workloads of a phase."""
+
+    workloads: tuple[str, ...]
+    counts: Mapping[str, Mapping[Site, Mapping[str, Outcomes]]]
+    external: frozenset[Place]
+    arguments: Mapping[Place, Mapping[str, tuple[Found, ...]]]
+    config_paths: Mapping[Place, Mapping[str, tuple[str | None, ...]]]
+    lines: Mapping[str, Mapping[int, tuple[str, ...]]]
+    reads: Mapping[str, tuple[tuple[Span, frozenset[str]], ...]]
+    values: Mapping[str, tuple[Found, ...]]
+    writes: frozenset[str]
+
+    @classmethod
+    def merge(cls, runs: Mapping[str, Mapping[str, Any]]) -> Facts:
+        """Join what the observer returned, by workload."""
+        builder = _Merger()
+        for workload, run in runs.items():
+            builder.add(workload, run)
+        return builder.facts(tuple(runs))
+
+    def outcomes(self, file: str, span: Span, kind: str, index: int = 0) -> Outcomes:
+        """The outcomes of a decision over all workloads."""
+        per_workload = self.counts.get(file, {}).get(Site(span, kind, index), {}).values()
+        return Outcomes(sum(seen.false for seen in per_workload), sum(seen.true for seen in per_workload))
+
+    def seen_in(self, file: str, span: Span, kind: str, index: int = 0) -> tuple[str, ...]:
+        """The workloads that reached a decision."""
+        per_workload = self.counts.get(file, {}).get(Site(span, kind, index), {})
+        return tuple(name for name, seen in per_workload.items() if seen.true or seen.false)
+
+    def executed(self, file: str, line: int) -> tuple[str, ...]:
+        """The workloads that executed a line."""
+        return self.lines.get(file, {}).get(line, ())
+
+    def keys_read(self, file: str, span: Span) -> frozenset[str]:
+        """The config keys that were read while the expression at `span` was being evaluated."""
+        within = (keys for place, keys in self._by_line(file, span) if span.holds(place))
+        return frozenset(key for keys in within for key in keys)
+
+    def is_written(self, key: str) -> bool:
+        """Whether the subject itself changed a key, a part of it or what holds it."""
+        return key in self._written or any(
+            key.startswith(written + ".") or written.startswith(key + ".") for written in self._written
+        )
+
+    @cached_property
+    def _written(self) -> frozenset[str]:
+        return self.writes
+
+    def _by_line(self, file: str, span: Span) -> Iterator[tuple[Span, frozenset[str]]]:
+        for line in range(span.line, span.end_line + 1):
+            yield from self._reads_by_line.get((file, line), ())
+
+    @cached_property
+    def _reads_by_line(self) -> Mapping[tuple[str, int], list[tuple[Span, frozenset[str]]]]:
+        index: dict[tuple[str, int], list[tuple[Span, frozenset[str]]]] = {}
+        for file, reads in self.reads.items():
+            for span, keys in reads:
+                index.setdefault((file, span.line), []).append((span, keys))
+        return index
+
+
+class _Merger:
+    def __init__(self) -> None:
+        self.counts: dict[str, dict[Site, dict[str, Outcomes]]] = {}
+        self.external: set[Place] = set()
+        self.arguments: dict[Place, dict[str, list[Found]]] = {}
+        self.config_paths: dict[Place, dict[str, list[str | None]]] = {}
+        self.lines: dict[str, dict[int, list[str]]] = {}
+        self.reads: dict[Place, set[str]] = {}
+        self.values: dict[str, list[Found]] = {}
+        self.writes: set[str] = set()
+
+    def add(self, workload: str, run: Mapping[str, Any]) -> None:
+        for file, probes in run["files"].items():
+            self._add_file(workload, file, probes)
+        for file, lines in run["lines"].items():
+            for line in lines:
+                self.lines.setdefault(file, {}).setdefault(line, []).append(workload)
+        for file, line, column, end_line, end_column, keys in run["reads"]:
+            self.reads.setdefault((file, Span(line, column, end_line, end_column)), set()).update(keys)
+        for key, found in run["values"].items():
+            _extend(self.values.setdefault(key, []), ((kind, value) for kind, value in found))
+        self.writes.update(run["writes"])
+
+    def _add_file(self, workload: str, file: str, probes: Mapping[str, Any]) -> None:
+        sites = [Site(Span(*row[:4]), row[4], row[5]) for row in probes["sites"]]
+        counts = self.counts.setdefault(file, {})
+        for site, (false, true) in zip(sites, probes["counts"], strict=True):
+            counts.setdefault(site, {})[workload] = Outcomes(false, true)
+        self.external.update((file, sites[number].span) for number in probes["external"])
+        for number, values in probes["arguments"].items():
+            seen = self.arguments.setdefault((file, sites[int(number)].span), {})
+            for name, found in values.items():
+                _extend(seen.setdefault(name, []), ((kind, value) for kind, value in found))
+        for number, paths in probes["config_paths"].items():
+            known = self.config_paths.setdefault((file, sites[int(number)].span), {})
+            for name, found in paths.items():
+                _extend(known.setdefault(name, []), found)
+
+    def facts(self, workloads: tuple[str, ...]) -> Facts:
+        reads: dict[str, list[tuple[Span, frozenset[str]]]] = {}
+        for (file, span), keys in sorted(self.reads.items()):
+            reads.setdefault(file, []).append((span, frozenset(keys)))
+        return Facts(
+            workloads=workloads,
+            counts=self.counts,
+            external=frozenset(self.external),
+            arguments={place: {n: tuple(v) for n, v in seen.items()} for place, seen in self.arguments.items()},
+            config_paths={place: {n: tuple(v) for n, v in seen.items()} for place, seen in self.config_paths.items()},
+            lines={file: {line: tuple(names) for line, names in by.items()} for file, by in self.lines.items()},
+            reads={file: tuple(found) for file, found in reads.items()},
+            values={key: tuple(found) for key, found in self.values.items()},
+            writes=frozenset(self.writes - {UNKNOWN_KEY}),
+        )
+
+
+def _extend(known: list[Any], found: Iterable[Any]) -> None:
+    known.extend(item for item in found if item not in known)

@@ -1,0 +1,118 @@
+"""Probes: a copy of a module in which every decision reports its outcomes.
+
+Two decisions in five (ternaries, operands of `and`/`or`, one-line `if`s, comprehension filters) cannot be told apart by
+line coverage. The copy is made on the AST and keeps every position, so coverage, tracebacks and config reads still
+speak of the legacy's lines. A probe wraps a test and hands back its truth value, exactly once and in the same order, so
+the instrumented package computes what the untouched one does.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import TypeVar
+
+from unbloat.edit.edits import Span
+from unbloat.evidence.scopes import parameters
+
+PROBE = "unbloat_probe"  # not `__…`: a class body would mangle it
+_Test = TypeVar("_Test", ast.If, ast.While, ast.IfExp)
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """A decision, handler, case or function: the node's position, its kind, and the operand's index (else 0)."""
+
+    span: Span
+    kind: str
+    index: int = 0
+
+
+def instrument(tree: ast.Module) -> tuple[ast.Module, list[Site]]:
+    """A probed copy of `tree`, in place, and the sites in the order of their numbers."""
+    probes = _Probes()
+    probed = probes.visit(tree)
+    ast.fix_missing_locations(probed)
+    assert isinstance(probed, ast.Module)
+    return probed, probes.sites
+
+
+class _Probes(ast.NodeTransformer):
+    def __init__(self) -> None:
+        self.sites: list[Site] = []
+
+    def _number(self, node: ast.stmt | ast.expr | ast.excepthandler, kind: str, index: int = 0) -> ast.Constant:
+        self.sites.append(Site(Span.of(node), kind, index))
+        return ast.Constant(len(self.sites) - 1)
+
+    @staticmethod
+    def _call(method: str, arguments: list[ast.expr], place: ast.AST) -> ast.Call:
+        name = ast.Name(PROBE, ast.Load())
+        call = ast.Call(ast.Attribute(name, method, ast.Load()), arguments, [])
+        for node in ast.walk(call):
+            if node not in arguments and not hasattr(node, "lineno"):
+                ast.copy_location(node, place)
+        return call
+
+    def _test(self, node: _Test) -> _Test:
+        number = self._number(node, type(node).__name__.lower())
+        self.generic_visit(node)
+        node.test = self._call("test", [number, node.test], node.test)
+        return node
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        return self._test(node)
+
+    def visit_While(self, node: ast.While) -> ast.AST:
+        return self._test(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        return self._test(node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        numbers = [self._number(node, "operand", index) for index in range(len(node.values) - 1)]
+        self.generic_visit(node)
+        # The last operand's truth is not asked for by Python either: it may have none (an array).
+        for index, number in enumerate(numbers):
+            value = node.values[index]
+            node.values[index] = self._call("operand", [number, value], value)
+        return node
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        numbers = [self._number(condition, "filter") for condition in node.ifs]
+        self.generic_visit(node)
+        node.ifs = [self._call("test", [number, test], test) for number, test in zip(numbers, node.ifs, strict=True)]
+        return node
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        number = self._number(node, "handler")
+        self.generic_visit(node)
+        node.body.insert(0, ast.copy_location(ast.Expr(self._call("hit", [number], node)), node))
+        return node
+
+    def _try(self, node: ast.Try | ast.TryStar) -> ast.AST:
+        number = self._number(node, "try")
+        self.generic_visit(node)
+        node.body.insert(0, ast.copy_location(ast.Expr(self._call("hit", [number], node.body[0])), node.body[0]))
+        return node
+
+    visit_Try = visit_TryStar = _try
+
+    def visit_Match(self, node: ast.Match) -> ast.AST:
+        for index, case in enumerate(node.cases):
+            number = self._number(node, "case", index)
+            case.body.insert(0, ast.copy_location(ast.Expr(self._call("hit", [number], node)), case.body[0]))
+        self.generic_visit(node)
+        return node
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        number = self._number(node, "function")
+        named = [argument.arg for argument in parameters(node)]
+        self.generic_visit(node)
+        values = ast.Dict([ast.Constant(name) for name in named], [ast.Name(name, ast.Load()) for name in named])
+        entry = ast.copy_location(ast.Expr(self._call("enter", [number, values], node)), node)
+        ast.fix_missing_locations(entry)
+        node.body.insert(1 if ast.get_docstring(node, clean=False) is not None else 0, entry)
+        return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = _function

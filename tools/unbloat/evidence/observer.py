@@ -1,0 +1,175 @@
+"""One instrumented run: imports the package through the probes and writes down what it did.
+
+Runs in a process of its own; what leaves it is plain JSON, read by `unbloat.evidence.facts`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+import coverage
+
+from unbloat.evidence.config_reads import ConfigReads
+from unbloat.evidence.instrument import PROBE, Site, instrument
+
+_PLAIN = (bool, str, type(None))
+_LONGEST_TEXT = 64
+
+
+class Probe:
+    """What the instrumented copy of one module reports to."""
+
+    def __init__(self, file: str, sites: Sequence[Site], tree: str, config: ConfigReads, names: frozenset[str]) -> None:
+        self.file = file
+        self.sites = sites
+        self.counts = [[0, 0] for _ in sites]
+        self.callers: dict[int, bool] = {}
+        self.arguments: dict[int, dict[str, list[Any]]] = {}
+        self.config_paths: dict[int, dict[str, list[str | None]]] = {}
+        self._tree = tree
+        self._config = config
+        self._names = names
+
+    def test(self, number: int, value: Any) -> bool:
+        outcome = bool(value)
+        self.counts[number][outcome] += 1
+        return outcome
+
+    def operand(self, number: int, value: Any) -> Any:
+        self.counts[number][bool(value)] += 1
+        return value
+
+    def hit(self, number: int) -> None:
+        self.counts[number][1] += 1
+
+    def enter(self, number: int, arguments: Mapping[str, Any]) -> None:
+        self.counts[number][1] += 1
+        caller = sys._getframe(2)
+        external = not caller.f_code.co_filename.startswith(self._tree)
+        self.callers[number] = self.callers.get(number, False) or external
+        seen = self.arguments.setdefault(number, {})
+        for name, value in arguments.items():
+            if name in self._names:
+                self._note_config(number, name, value, external)
+            elif external:
+                plain = _plain(value)
+                values = seen.setdefault(name, [])
+                if plain not in values and len(values) < 3:
+                    values.append(plain)
+
+    def _note_config(self, number: int, name: str, value: Any, external: bool) -> None:
+        path = self._config.admit(value) if external else self._config.key_of(value)
+        paths = self.config_paths.setdefault(number, {}).setdefault(name, [])
+        if path not in paths:
+            paths.append(path)
+
+    def result(self) -> dict[str, Any]:
+        return {
+            "sites": [[*astuple(site.span), site.kind, site.index] for site in self.sites],
+            "counts": self.counts,
+            "external": [number for number, external in self.callers.items() if external],
+            "arguments": {str(number): values for number, values in self.arguments.items()},
+            "config_paths": {str(number): paths for number, paths in self.config_paths.items()},
+        }
+
+
+def _plain(value: Any) -> list[Any]:
+    """A flag, `None` or a mode string; anything else is only `other`."""
+    if type(value) in _PLAIN and not (isinstance(value, str) and len(value) > _LONGEST_TEXT):
+        return ["plain", value]
+    return ["other", None]
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Compiles the probed copy, never reads or writes bytecode files."""
+
+    def __init__(self, name: str, path: str, observation: Observation) -> None:
+        super().__init__(name, path)
+        self._observation = observation
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        tree, sites = instrument(ast.parse(self.get_data(path), path))
+        self._observation.add(path, sites)
+        return compile(tree, path, "exec", dont_inherit=True)
+
+    def exec_module(self, module: ModuleType) -> None:
+        code = self.get_code(module.__name__)
+        module.__dict__[PROBE] = self._observation.probes[self.path]
+        exec(code, module.__dict__)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, observation: Observation) -> None:
+        self._observation = observation
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
+        if fullname.partition(".")[0] != self._observation.package:
+            return None
+        where = path if path is not None else [self._observation.tree]
+        spec = importlib.machinery.PathFinder.find_spec(fullname, where, target)
+        if spec is not None and spec.origin is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            spec.loader = _Loader(fullname, spec.origin, self._observation)
+        return spec
+
+
+class Observation:
+    """What one instrumented workload leaves behind."""
+
+    def __init__(self, tree: Path, package: str, parameters: frozenset[str]) -> None:
+        self.tree = str(tree) + "/"
+        self.package = package
+        self.probes: dict[str, Probe] = {}
+        self.config = ConfigReads(self.tree)
+        self.lines: dict[str, list[int]] = {}
+        self._parameters = parameters
+
+    def add(self, path: str, sites: list[Site]) -> None:
+        self.probes[path] = Probe(path[len(self.tree) :], sites, self.tree, self.config, self._parameters)
+
+    def result(self) -> dict[str, Any]:
+        return {
+            "files": {probe.file: probe.result() for probe in self.probes.values()},
+            "lines": self.lines,
+            "reads": [[file, *astuple(span), sorted(keys)] for (file, span), keys in sorted(self.config.reads.items())],
+            "values": self.config.values,
+            "writes": sorted(self.config.writes),
+        }
+
+
+@contextmanager
+def observe(options: dict[str, Any]) -> Iterator[Observation]:
+    """Watch whatever runs inside: probes, executed lines, config reads.
+
+    Options: `tree` (the folder that holds the package), `package`, `parameters` (names of config parameters), `workload`.
+    """
+    observation = Observation(Path(options["tree"]), options["package"], frozenset(options["parameters"]))
+    finder = _Finder(observation)
+    monitor = coverage.Coverage(
+        data_file=None,
+        config_file=False,
+        source=[options["tree"]],
+        context=options["workload"],
+        concurrency=["thread"],
+        messages=False,
+    )
+    sys.meta_path.insert(0, finder)
+    monitor.start()
+    try:
+        with observation.config.installed():
+            yield observation
+    finally:
+        monitor.stop()
+        sys.meta_path.remove(finder)
+        data = monitor.get_data()
+        for file in data.measured_files():
+            observation.lines[file[len(observation.tree) :]] = sorted(data.lines(file) or ())

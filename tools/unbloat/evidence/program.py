@@ -1,0 +1,236 @@
+"""The subject as one program: its modules as they stand after the edits so far, and who calls whom.
+
+Names are resolved as far as Python's own rules and the package's imports settle them; what they leave open (a method of an
+unknown object, a function handed to somebody) is reported as open, never guessed.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+from unbloat.evidence.scopes import Binding, Function, ModuleScopes, Scope, analyse_scopes
+
+Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """One file of the package."""
+
+    file: str
+    name: str
+    tree: ast.Module
+    scopes: ModuleScopes
+    parents: Mapping[ast.AST, ast.AST]
+
+    def statement_of(self, node: ast.AST) -> ast.stmt:
+        """The innermost statement that holds `node`."""
+        while not isinstance(node, ast.stmt):
+            node = self.parents[node]
+        return node
+
+    def enclosing(self, node: ast.AST, kinds: tuple[type[ast.AST], ...]) -> ast.AST | None:
+        """The nearest ancestor of one of `kinds`."""
+        outer = self.parents.get(node)
+        while outer is not None and not isinstance(outer, kinds):
+            outer = self.parents.get(outer)
+        return outer
+
+    def scope_of(self, node: ast.AST) -> Scope:
+        """The scope in which `node` is evaluated."""
+        inner: ast.AST = node
+        outer = self.parents.get(node)
+        while outer is not None:
+            if outer in self.scopes.by_node and _inside(outer, inner):
+                return self.scopes.by_node[outer]
+            inner, outer = outer, self.parents.get(outer)
+        return self.scopes.module
+
+
+def _inside(scope: ast.AST, child: ast.AST) -> bool:
+    """Whether a direct child is evaluated in the scope itself (a default, decorator or first iterable is not)."""
+    if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return any(child is statement for statement in scope.body)
+    if isinstance(scope, ast.Lambda):
+        return child is scope.body
+    if isinstance(scope, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+        return True  # the first iterable is told apart by `comprehension_source`
+    return True
+
+
+@dataclass(frozen=True, eq=False)
+class Callee:
+    """What a call reaches inside the subject."""
+
+    module: Module
+    function: Function
+    bound: bool  # the first parameter is the object itself
+
+
+class Program:
+    """All modules of the package at one stage of the specialisation."""
+
+    def __init__(self, trees: Mapping[str, ast.Module]) -> None:
+        self.modules = {file: _module(file, tree) for file, tree in trees.items()}
+        self._by_name = {module.name: module for module in self.modules.values()}
+        self.module_of: dict[ast.AST, Module] = {
+            scope: module for module in self.modules.values() for scope in module.scopes.by_node
+        }
+
+    # -- names --------------------------------------------------------------------------------------------------
+
+    def definition(self, module: Module, scope: Scope, name: str) -> tuple[Module, Binding] | None:
+        """The one binding of a name, followed through the package's own imports; None if there is not exactly one."""
+        holder = scope.resolve(name)
+        if holder is None or len(holder.bindings[name]) != 1:
+            return None
+        binding = holder.bindings[name][0]
+        if binding.kind != "import":
+            return module, binding
+        return self._imported(module, binding)
+
+    def _imported(self, module: Module, binding: Binding) -> tuple[Module, Binding] | None:
+        alias = binding.node
+        statement = module.parents[alias]
+        if not isinstance(alias, ast.alias) or not isinstance(statement, ast.ImportFrom):
+            return None
+        source = self._by_name.get(_absolute(module, statement))
+        if source is None or alias.name not in source.scopes.module.bindings:
+            return None
+        return self.definition(source, source.scopes.module, alias.name)
+
+    def imported_module(self, module: Module, scope: Scope, name: str) -> Module | str | None:
+        """The module that a name stands for: one of the package, or the dotted name of another's."""
+        holder = scope.resolve(name)
+        if holder is None or any(binding.kind != "import" for binding in holder.bindings[name]):
+            return None
+        alias = holder.bindings[name][0].node
+        statement = module.parents[alias]
+        assert isinstance(alias, ast.alias)
+        if isinstance(statement, ast.Import):
+            dotted = alias.name if alias.asname else name
+        else:
+            assert isinstance(statement, ast.ImportFrom)
+            dotted = f"{_absolute(module, statement)}.{alias.name}"
+        return self._by_name.get(dotted, dotted)
+
+    # -- calls --------------------------------------------------------------------------------------------------
+
+    def callee(self, module: Module, scope: Scope, call: ast.Call) -> Callee | None:
+        """The function of the subject that a call reaches, if that is settled."""
+        function = call.func
+        if isinstance(function, ast.Name):
+            found = self.definition(module, scope, function.id)
+            return self._callable(*found) if found else None
+        if not isinstance(function, ast.Attribute):
+            return None
+        if isinstance(function.value, ast.Name):
+            target = self.imported_module(module, scope, function.value.id)
+            if isinstance(target, Module):
+                found = self.definition(target, target.scopes.module, function.attr)
+                return self._callable(*found) if found else None
+            if owner := self.class_of_self(module, scope, function.value.id):
+                return self._method(owner, function.attr)
+        return None
+
+    def _callable(self, module: Module, binding: Binding) -> Callee | None:
+        node = binding.node
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            return None if node.decorator_list else Callee(module, node, bound=False)
+        if isinstance(node, ast.ClassDef):
+            return self._method(node, "__init__")
+        if binding.kind == "assign" and isinstance(binding.value, ast.Lambda):
+            return Callee(module, binding.value, bound=False)
+        return None
+
+    def _method(self, owner: ast.ClassDef, name: str) -> Callee | None:
+        """A method that no relative of its class defines as well."""
+        found = [
+            node
+            for relative in self.family(owner)
+            for node in relative.body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
+        ]
+        if len(found) != 1:
+            return None
+        decorators = [ast.unparse(decorator) for decorator in found[0].decorator_list]
+        if decorators not in ([], ["staticmethod"], ["classmethod"]):
+            return None
+        return Callee(self.module_of[found[0]], found[0], bound=decorators != ["staticmethod"])
+
+    def class_of_self(self, module: Module, scope: Scope, name: str) -> ast.ClassDef | None:
+        """The class whose instance (or self) `name` is: the first parameter of a method, never rebound."""
+        holder = scope.resolve(name)
+        if holder is None or len(holder.bindings[name]) != 1:
+            return None
+        function = holder.node
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            return None
+        owner = module.parents.get(function)
+        arguments = [*function.args.posonlyargs, *function.args.args]
+        if not isinstance(owner, ast.ClassDef) or not arguments or arguments[0].arg != name:
+            return None
+        if any(ast.unparse(decorator) == "staticmethod" for decorator in function.decorator_list):
+            return None
+        return owner
+
+    # -- classes ------------------------------------------------------------------------------------------------
+
+    def bases(self, owner: ast.ClassDef) -> tuple[list[ast.ClassDef], bool]:
+        """The subject's classes that `owner` derives from, and whether it has a base from elsewhere."""
+        module = self.module_of[owner]
+        scope = module.scopes.by_node[owner].parent
+        assert scope is not None
+        known, foreign = [], False
+        for base in owner.bases:
+            found = self.definition(module, scope, base.id) if isinstance(base, ast.Name) else None
+            if found is not None and isinstance(found[1].node, ast.ClassDef):
+                known.append(found[1].node)
+            else:
+                foreign = foreign or not (isinstance(base, ast.Name) and base.id == "object")
+        return known, foreign or bool(owner.keywords)
+
+    def family(self, owner: ast.ClassDef) -> list[ast.ClassDef]:
+        """`owner` and every class of the subject related to it by inheritance."""
+        return self._families[owner]
+
+    def has_foreign_base(self, owner: ast.ClassDef) -> bool:
+        return any(self.bases(relative)[1] for relative in self.family(owner))
+
+    @cached_property
+    def _families(self) -> dict[ast.ClassDef, list[ast.ClassDef]]:
+        classes = [node for node in self.module_of if isinstance(node, ast.ClassDef)]
+        family = {owner: [owner] for owner in classes}
+        for owner in classes:
+            for base in self.bases(owner)[0]:
+                if family[base] is not family[owner]:
+                    joined = family[base] + family[owner]
+                    for member in joined:
+                        family[member] = joined
+        return family
+
+    def walk(self) -> Iterator[tuple[Module, ast.AST]]:
+        for module in self.modules.values():
+            for node in ast.walk(module.tree):
+                yield module, node
+
+
+def _module(file: str, tree: ast.Module) -> Module:
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    name = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return Module(file, name, tree, analyse_scopes(tree), parents)
+
+
+def _absolute(module: Module, statement: ast.ImportFrom) -> str:
+    """The dotted name of the module that an import names."""
+    if not statement.level:
+        return statement.module or ""
+    package = module.name.split(".")
+    up = statement.level - (1 if module.file.endswith("/__init__.py") else 0)
+    kept = package[: len(package) - up]
+    return ".".join([*kept, *([statement.module] if statement.module else [])])

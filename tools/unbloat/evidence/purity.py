@@ -1,0 +1,191 @@
+"""Which expressions and functions do nothing but compute: only these may be dropped together with their result.
+
+Pure means: no store that outlives the call, no input or output, no random draw, nothing unknown. An exception that pure
+code might raise on data that no workload saw is not counted as an effect. Logging counts as nothing, by contract.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from unbloat.evidence.binding import CONFIG_FUNCTIONS, PURE_FUNCTIONS, PURE_METHODS
+from unbloat.evidence.callers import own_nodes
+from unbloat.evidence.program import FUNCTIONS, Module, Program
+from unbloat.evidence.scopes import Function, Scope
+from unbloat.subject import Contract
+
+_READING_METHODS = frozenset(
+    "as_posix copy dim element_size exists is_dir is_file item most_common numel resolve size stem tolist".split()
+)
+_MUTATING_METHODS = frozenset("add append clear discard extend insert pop remove setdefault sort update".split())
+_FRESH = frozenset("Counter OrderedDict defaultdict deque dict list set bytearray".split())
+_PURE_LIBRARY = frozenset(
+    "collections.Counter collections.OrderedDict collections.defaultdict collections.deque copy.copy copy.deepcopy os.getenv "
+    "os.path.abspath os.path.basename os.path.dirname os.path.exists os.path.isdir os.path.isfile os.path.join "
+    "os.path.splitext pathlib.Path time.monotonic time.perf_counter time.time torch.cuda.is_available "
+    "torch.cuda.device_count torch.is_tensor numpy.isscalar".split()
+)
+_LOG_METHODS = frozenset("critical debug error exception info log warn warning".split())
+
+
+class Purity:
+    """Answers for one program under one contract."""
+
+    def __init__(self, program: Program, contract: Contract) -> None:
+        self._program = program
+        self._contract = contract
+        self._functions: dict[Function, bool] = {}
+
+    # -- logging ------------------------------------------------------------------------------------------------
+
+    def is_log_call(self, module: Module, node: ast.AST) -> bool:
+        """Whether a call writes to a logger."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in _LOG_METHODS:
+            return False
+        base = node.func.value
+        if ast.unparse(base) in self._contract.loggers:
+            return True
+        return isinstance(base, ast.Name) and self._is_logger(module, base)
+
+    def is_logger_setup(self, module: Module, node: ast.AST) -> bool:
+        """Whether a call makes a logger: the standard library's, or a function that the contract names."""
+        if not isinstance(node, ast.Call):
+            return False
+        return self._dotted(module, node.func) in {"logging.getLogger", *self._contract.logging_setup}
+
+    def _is_logger(self, module: Module, node: ast.Name) -> bool:
+        scope = module.scopes.of_name.get(node) or module.scope_of(node)
+        if self._program.imported_module(module, scope, node.id) == "logging":
+            return True
+        found = self._program.definition(module, scope, node.id)
+        return found is not None and found[1].value is not None and self.is_logger_setup(found[0], found[1].value)
+
+    # -- expressions --------------------------------------------------------------------------------------------
+
+    def is_pure(self, module: Module, expression: ast.expr) -> bool:
+        """Whether evaluating an expression leaves no trace."""
+        return all(self._node(module, node, None) for node in _evaluated(expression))
+
+    def _node(self, module: Module, node: ast.AST, function: Function | None) -> bool:
+        if isinstance(node, ast.NamedExpr):
+            return function is not None and not isinstance(function, ast.Lambda)
+        if isinstance(node, ast.Await | ast.Yield | ast.YieldFrom):
+            return False
+        return not isinstance(node, ast.Call) or self._call(module, node, function)
+
+    def _call(self, module: Module, node: ast.Call, function: Function | None) -> bool:
+        if self.is_log_call(module, node) or self.is_logger_setup(module, node):
+            return True
+        scope = module.scope_of(node)
+        if (callee := self._program.callee(module, scope, node)) is not None:
+            return self.is_pure_function(callee.function)
+        if isinstance(node.func, ast.Name):
+            if scope.resolve(node.func.id) is None:
+                return node.func.id in PURE_FUNCTIONS or node.func.id.endswith("Error")
+            found = self._program.definition(module, scope, node.func.id)
+            if found is not None and isinstance(found[1].node, ast.ClassDef):
+                return self._is_plain_class(found[1].node)
+        if self._dotted(module, node.func) in _PURE_LIBRARY:
+            return True
+        if not isinstance(node.func, ast.Attribute):
+            return False
+        if self._dotted(module, node.func.value) == "omegaconf.OmegaConf":
+            return node.func.attr in CONFIG_FUNCTIONS
+        if ast.unparse(node.func) == "os.environ.get":
+            return True
+        if self._is_module(module, scope, node.func.value):
+            return False
+        if node.func.attr in _MUTATING_METHODS and function is not None:
+            return self._is_fresh(module, function, node.func.value)
+        return node.func.attr in PURE_METHODS | _READING_METHODS and not self._is_redefined(node.func.attr)
+
+    def _is_module(self, module: Module, scope: Scope, base: ast.expr) -> bool:
+        while isinstance(base, ast.Attribute):
+            base = base.value
+        return (
+            isinstance(base, ast.Name)
+            and isinstance(self._program.imported_module(module, scope, base.id), str)
+            and self._dotted(module, base) != "os"
+        )
+
+    def _is_redefined(self, method: str) -> bool:
+        """Whether a class of the subject has a method of that name that does more than compute."""
+        return any(
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == method and not self.is_pure_function(node)
+            for node in self._program.module_of
+        )
+
+    def _is_plain_class(self, owner: ast.ClassDef) -> bool:
+        """A class without a foreign base whose construction runs no code of its own."""
+        return not self._program.has_foreign_base(owner) and not any(
+            isinstance(node, ast.FunctionDef) and node.name in ("__init__", "__new__", "__post_init__")
+            for relative in self._program.family(owner)
+            for node in relative.body
+        )
+
+    def _dotted(self, module: Module, node: ast.expr) -> str:
+        """The full dotted name of what an expression reaches through imports; empty if that is not plain to see."""
+        if isinstance(node, ast.Attribute):
+            owner = self._dotted(module, node.value)
+            return f"{owner}.{node.attr}" if owner else ""
+        if not isinstance(node, ast.Name):
+            return ""
+        scope = module.scopes.of_name.get(node) or module.scope_of(node)
+        target = self._program.imported_module(module, scope, node.id)
+        if isinstance(target, Module):
+            return target.name
+        return target or ""
+
+    # -- functions ----------------------------------------------------------------------------------------------
+
+    def is_pure_function(self, function: Function) -> bool:
+        """Whether calling a function of the subject leaves no trace; recursion is given the benefit."""
+        if function not in self._functions:
+            self._functions[function] = True
+            self._functions[function] = self._judge(function)
+        return self._functions[function]
+
+    def _judge(self, function: Function) -> bool:
+        module = self._program.module_of[function]
+        if isinstance(function, ast.Lambda):
+            return self.is_pure(module, function.body)
+        if isinstance(function, ast.AsyncFunctionDef) or function.decorator_list:
+            return False
+        return all(self._statement(module, function, node) for node in own_nodes(function))
+
+    def _statement(self, module: Module, function: ast.FunctionDef, node: ast.AST) -> bool:
+        if isinstance(node, ast.Global | ast.Nonlocal | ast.Delete | ast.With | ast.AsyncWith | ast.ClassDef):
+            return False
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+            first = function.args.args[0].arg if function.args.args else None
+            return function.name == "__init__" and isinstance(node.value, ast.Name) and node.value.id == first
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            return self._is_fresh(module, function, node.value)
+        return self._node(module, node, function)
+
+    def _is_fresh(self, module: Module, function: Function, base: ast.expr) -> bool:
+        """Whether a container was made in this very function, so that changing it stays inside."""
+        if not isinstance(base, ast.Name):
+            return False
+        scope = module.scopes.by_node[function]
+        return scope.resolve(base.id) is scope and all(
+            binding.value is not None and _makes_container(binding.value) for binding in scope.bindings[base.id]
+        )
+
+
+def _evaluated(expression: ast.expr) -> list[ast.AST]:
+    """The nodes of an expression that run when it is evaluated: a lambda's body does not."""
+    pending: list[ast.AST] = [expression]
+    found = []
+    while pending:
+        node = pending.pop()
+        found.append(node)
+        if not isinstance(node, FUNCTIONS):
+            pending.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def _makes_container(value: ast.expr) -> bool:
+    if isinstance(value, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp):
+        return True
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in _FRESH

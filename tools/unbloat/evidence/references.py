@@ -1,0 +1,158 @@
+"""What can reach what: definitions that nothing kept refers to.
+
+Reachability starts from what runs without being called (module level), from every name that workloads mention and from
+every function that an outsider was seen to call. A name in a string counts as a reference, since `getattr`, `globals`
+and config targets look names up that way.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from unbloat.edit.edits import Span
+from unbloat.evidence.facts import Facts
+from unbloat.evidence.program import Module, Program
+
+Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
+
+
+class References:
+    """The definitions of a program that something kept can reach."""
+
+    def __init__(self, program: Program, facts: Facts, outside: frozenset[str]) -> None:
+        self._program = program
+        self._facts = facts
+        self.outside = outside
+        self._by_name: dict[str, list[Definition]] = {}
+        for _, node in program.walk():
+            if isinstance(node, _DEFINITIONS):
+                self._by_name.setdefault(node.name, []).append(node)
+        self._reached: set[Definition] = set()
+        self._reach()
+
+    def is_reached(self, definition: Definition) -> bool:
+        return definition in self._reached
+
+    def _reach(self) -> None:
+        pending: list[ast.AST] = [module.tree for module in self._program.modules.values()]
+        for definition in (node for nodes in self._by_name.values() for node in nodes):
+            if self._is_root(definition):
+                self._take(definition, pending)
+        while pending:
+            for name in _mentions(pending.pop()):
+                for definition in self._by_name.get(name, ()):
+                    self._take(definition, pending)
+
+    def _take(self, definition: Definition, pending: list[ast.AST]) -> None:
+        if definition in self._reached:
+            return
+        owner = self._program.module_of[definition].parents[definition]
+        if isinstance(owner, ast.ClassDef) and owner not in self._reached:
+            return  # a method of a class that nobody reaches; taken with its class
+        self._reached.add(definition)
+        pending.append(definition)
+        if isinstance(definition, ast.ClassDef):
+            # Its methods may have been mentioned before; those that Python or a framework calls need no mention.
+            for node in definition.body:
+                if isinstance(node, _DEFINITIONS) and (self._is_implicit(definition, node) or self._was_mentioned(node)):
+                    self._take(node, pending)
+
+    def _is_root(self, definition: Definition) -> bool:
+        module = self._program.module_of[definition]
+        return (module.file, Span.of(definition)) in self._facts.external or (
+            definition.name in self.outside and not isinstance(module.parents[definition], ast.ClassDef)
+        )
+
+    def _is_implicit(self, owner: ast.ClassDef, node: Definition) -> bool:
+        special = node.name.startswith("__") and node.name.endswith("__")
+        return special or self._program.has_foreign_base(owner) or bool(node.decorator_list)
+
+    def _was_mentioned(self, node: Definition) -> bool:
+        """Methods are found by name alone, wherever the name stands in code that may run."""
+        return node.name in self.outside or node.name in self._all_mentions
+
+    @property
+    def _all_mentions(self) -> set[str]:
+        if not hasattr(self, "_mentions_memo"):
+            self._mentions_memo = {
+                name for module in self._program.modules.values() for name in _mentions(module.tree, nested=True)
+            }
+        return self._mentions_memo
+
+
+def identifiers_of(files: Iterable[Path]) -> frozenset[str]:
+    """Every identifier that stands in some files outside the package, strings included."""
+    found: set[str] = set()
+    for file in files:
+        found.update(_IDENTIFIER.findall(file.read_text(encoding="utf-8")))
+    return frozenset(found)
+
+
+def names_in_strings(node: ast.AST) -> Iterator[str]:
+    """Identifiers in a string constant that may be looked up; prose is not."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) <= 120:
+        if not re.search(r"\s\w+\s", node.value):
+            yield from _IDENTIFIER.findall(node.value)
+
+
+def _mentions(root: ast.AST, *, nested: bool = False) -> Iterator[str]:
+    """Every name that `root` refers to; the bodies of definitions below module level or a class come with it.
+
+    A module's or class's own definitions are separate nodes of the graph, unless `nested` asks for everything.
+    """
+    pending = list(ast.iter_child_nodes(root))
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.alias):
+            yield node.name.rpartition(".")[2]
+        elif isinstance(node, ast.keyword) and node.arg:
+            yield node.arg
+        else:
+            yield from names_in_strings(node)
+        if nested or not isinstance(node, _DEFINITIONS) or not isinstance(root, ast.Module | ast.ClassDef):
+            pending.extend(ast.iter_child_nodes(node))
+        else:
+            pending.extend(_outer_parts(node))
+
+
+def _outer_parts(node: ast.AST) -> Iterator[ast.AST]:
+    """What of a definition runs when it is defined: decorators, defaults, bases."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        yield from node.decorator_list
+        yield from node.args.defaults
+        yield from (default for default in node.args.kw_defaults if default is not None)
+        yield from (
+            argument.annotation for argument in ast.walk(node.args) if isinstance(argument, ast.arg) and argument.annotation
+        )
+        if node.returns is not None:
+            yield node.returns
+    elif isinstance(node, ast.ClassDef):
+        yield from [*node.decorator_list, *node.bases, *node.keywords]
+
+
+def module_exports(program: Program) -> frozenset[tuple[str, str]]:
+    """(module, name) pairs that another module of the subject imports or reaches through the module."""
+    found = set()
+    for module, node in program.walk():
+        if isinstance(node, ast.alias) and isinstance(module.parents[node], ast.ImportFrom):
+            target = program.imported_module(module, module.scope_of(node), node.asname or node.name)
+            name = target.name if isinstance(target, Module) else target
+            if name is not None:
+                owner, _, last = name.rpartition(".")
+                found.add((owner, last))
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            scope = module.scopes.of_name.get(node.value) or module.scope_of(node.value)
+            target = program.imported_module(module, scope, node.value.id)
+            if isinstance(target, Module):
+                found.add((target.name, node.attr))
+    return frozenset(found)

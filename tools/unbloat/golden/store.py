@@ -1,0 +1,31 @@
+"""Ledgers on disk: JSON with one entry a line, so that a diff of two goldens reads well."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from unbloat.errors import WorkloadError
+from unbloat.golden.ledger import Ledger
+
+
+def save(ledger: Ledger, file: Path) -> None:
+    """Atomic: a killed run leaves the old golden or the new one, never half of one."""
+    entries = ",\n".join(json.dumps(entry.to_json(), sort_keys=True) for entry in ledger.entries)
+    text = f'{{"entries": [\n{entries}\n], "workload": {json.dumps(ledger.workload)}}}\n'
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
+        draft.write(text)
+    Path(draft.name).chmod(0o644)
+    Path(draft.name).replace(file)
+
+
+def load(file: Path) -> Ledger:
+    """Says which file is not a golden instead of failing somewhere inside JSON."""
+    try:
+        return Ledger.from_json(json.loads(file.read_text()))
+    except FileNotFoundError as error:
+        raise WorkloadError(f"there is no golden at {file}; record it first") from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise WorkloadError(f"{file} is not a golden ({error!r}); record it again") from error

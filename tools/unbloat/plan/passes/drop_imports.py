@@ -1,0 +1,96 @@
+"""Drop imports whose name nobody reads.
+
+Safe because the name is not read in its scope, not exported to another module, workload or `__all__`, and not mentioned
+in a string. What an import does besides binding a name (registering something, drawing a random number) is what the
+goldens are for. `__init__` files and `from __future__` stay as they are.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from unbloat.edit import DropAlias, Span
+from unbloat.evidence import Module
+from unbloat.evidence.references import module_exports, names_in_strings
+from unbloat.plan.example import Example
+from unbloat.plan.lines import lines_of
+from unbloat.plan.removal import Evidence, Removal
+from unbloat.plan.view import View
+
+NAME = "drop unused imports"
+
+EXAMPLES = (
+    Example(
+        "one name of two, at module level and inside a function",
+        before="""
+        import math
+        from collections import Counter, deque
+
+        def run(cfg):
+            import json
+            return len(Counter([1]))
+        """,
+        after="""
+        from collections import Counter
+
+        def run(cfg):
+            return len(Counter([1]))
+        """,
+    ),
+    Example(
+        "a name in a string annotation is read",
+        before="""
+        from decimal import Decimal
+
+        def run(cfg, value: "Decimal | None" = None):
+            return value
+        """,
+        after="""
+        from decimal import Decimal
+
+        def run(cfg, value: "Decimal | None" = None):
+            return value
+        """,
+    ),
+)
+
+
+def propose(view: View) -> Iterator[Removal]:
+    """Every import alias without a reader."""
+    exports = module_exports(view.program)
+    for module, node in view.nodes():
+        if not isinstance(node, ast.alias) or node.name == "*" or module.file.endswith("/__init__.py"):
+            continue
+        statement = module.parents[node]
+        assert isinstance(statement, ast.Import | ast.ImportFrom)
+        if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+            continue
+        name = node.asname or (node.name if isinstance(statement, ast.ImportFrom) else node.name.partition(".")[0])
+        if not _is_read(view, module, statement, name, exports):
+            yield Removal(
+                module.file,
+                DropAlias(Span.of(node)),
+                NAME,
+                Evidence.UNREFERENCED,
+                f"nothing that is kept reads `{name}`",
+                Span.of(node),
+                lines_of([node]),
+            )
+
+
+def _is_read(view: View, module: Module, statement: ast.stmt, name: str, exports: frozenset[tuple[str, str]]) -> bool:
+    holder = module.scope_of(statement).resolve(name)
+    if holder is None:
+        return True
+    if holder is module.scopes.module and (
+        name in view.outside or (module.name, name) in exports or (module.name, "*") in exports
+    ):
+        return True
+    if any(name in scope.reads and scope.resolve(name) is holder for scope in module.scopes.by_node.values()):
+        return True
+    return any(name in names_in_strings(node) for node in ast.walk(module.tree) if not _is_all_prose(node))
+
+
+def _is_all_prose(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" in node.value

@@ -1,0 +1,236 @@
+"""Fold decisions that the pinned config takes.
+
+Safe because a decision is folded only if (1) it is STATIC: nothing but the pinned config, untouched options, the
+environment and the code itself can influence it, control included; (2) every workload that reached it saw the one
+outcome; (3) what it rests on is known key by key, so that the generated guard refuses any config that could decide
+otherwise; and (4) the test itself leaves no trace. The test is never computed here: the outcome is what the runs saw.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from unbloat.edit import DropFilter, Edit, KeepArm, KeepBranch, KeepOperands, Span
+from unbloat.evidence import Module, Support, Unsupported
+from unbloat.plan.example import Example
+from unbloat.plan.lines import lines_of
+from unbloat.plan.removal import Evidence, Removal
+from unbloat.plan.view import View
+
+NAME = "fold decisions"
+
+EXAMPLES = (
+    Example(
+        "a flag of the config, read defensively",
+        before="""
+        def run(cfg):
+            if bool(getattr(getattr(cfg, "extra", None), "enabled", False)):
+                return "extra"
+            return "plain"
+        """,
+        after="""
+        def run(cfg):
+            return "plain"
+        """,
+        config={"extra": {"enabled": False}},
+    ),
+    Example(
+        "a mode that chooses between two ways",
+        before="""
+        def run(cfg):
+            mode = cfg.get("mode", "train")
+            if mode == "train":
+                size = 1
+            else:
+                size = 2
+            return size if mode else None
+        """,
+        after="""
+        def run(cfg):
+            mode = cfg.get("mode", "train")
+            size = 1
+            return size
+        """,
+        config={"mode": "train"},
+    ),
+    Example(
+        "operands of `and` and `or`",
+        before="""
+        def run(cfg):
+            return (cfg.wide and len([1])) or 0
+        """,
+        after="""
+        def run(cfg):
+            return len([1])
+        """,
+        config={"wide": True},
+    ),
+    Example(
+        "data decides: nothing may go",
+        before="""
+        def run(cfg, values=(3, 1)):
+            total = 0
+            for value in values:
+                if value > total:
+                    total = value
+            return total
+        """,
+        after="""
+        def run(cfg, values=(3, 1)):
+            total = 0
+            for value in values:
+                if value > total:
+                    total = value
+            return total
+        """,
+        calls=(([2, 5],),),
+    ),
+    Example(
+        "a flag that the code itself rewrites from data",
+        before="""
+        def run(cfg, values=()):
+            flag = cfg.strict
+            if len(values) > 3:
+                flag = True
+            return 1 if flag else 2
+        """,
+        after="""
+        def run(cfg, values=()):
+            flag = cfg.strict
+            if len(values) > 3:
+                flag = True
+            return 1 if flag else 2
+        """,
+        config={"strict": False},
+        calls=(([1],),),
+    ),
+    Example(
+        "a config key that is written during the run",
+        before="""
+        def run(cfg, values=(1,)):
+            cfg.seen = len(values) > 3
+            return 1 if cfg.seen else 2
+        """,
+        after="""
+        def run(cfg, values=(1,)):
+            cfg.seen = len(values) > 3
+            return 1 if cfg.seen else 2
+        """,
+        config={"seen": False},
+        calls=(([1],),),
+    ),
+)
+
+
+def propose(view: View) -> Iterator[Removal]:
+    """Every decision of the phase's files that the pins settle."""
+    gone: list[tuple[str, Span]] = []
+    for module, node in view.nodes():
+        if isinstance(node, ast.stmt | ast.expr) and any(f == module.file and s.holds(Span.of(node)) for f, s in gone):
+            continue
+        for removal, dropped in _folds(view, module, node):
+            yield removal
+            gone += [(module.file, Span.of(part)) for part in dropped]
+
+
+def _folds(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Removal, list[ast.stmt] | list[ast.expr]]]:
+    match node:
+        case ast.If() | ast.While():
+            outcome = _outcome(view, module, node, node.test, type(node).__name__.lower())
+            if outcome is None or (isinstance(node, ast.While) and outcome):
+                return
+            dropped = node.orelse if outcome else node.body
+            edit: Edit = KeepBranch(Span.of(node), outcome)
+            fold = _fold(view, module, node.test, edit, outcome, [node.test, *dropped])
+            if fold is not None:
+                yield fold, dropped
+        case ast.IfExp():
+            outcome = _outcome(view, module, node, node.test, "ifexp")
+            if outcome is not None:
+                arm = node.orelse if outcome else node.body
+                fold = _fold(view, module, node.test, KeepArm(Span.of(node), outcome), outcome, [node.test, arm])
+                if fold is not None:
+                    yield fold, [arm]
+        case ast.BoolOp():
+            yield from _operands(view, module, node)
+        case ast.comprehension():
+            for condition in node.ifs:
+                if _outcome(view, module, condition, condition, "filter"):
+                    fold = _fold(view, module, condition, DropFilter(Span.of(condition)), True, [condition])
+                    if fold is not None:
+                        yield fold, [condition]
+
+
+def _operands(view: View, module: Module, node: ast.BoolOp) -> Iterator[tuple[Removal, list[ast.expr]]]:
+    """Leading operands that never decide go; the first that always decides is the last to stay."""
+    decides = isinstance(node.op, ast.Or)
+    if not _is_whole(view, module, node):
+        return
+    first, last = 0, len(node.values)
+    support = Support()
+    # Only an unbroken run of operands from the left: each is reached because those before it let it be.
+    for index, operand in enumerate(node.values[:-1]):
+        outcome = _operand_outcome(view, module, node, index, operand)
+        found = view.supports.of(module, operand) if outcome is not None else None
+        if outcome is None or not isinstance(found, Support):
+            break
+        support = _merged(support, found)
+        if outcome is decides:
+            last = index + 1
+            break
+        if not view.purity.is_pure(module, operand):
+            break
+        first = index + 1
+    if (first, last) == (0, len(node.values)):
+        return
+    dropped = [*node.values[:first], *node.values[last:]]
+    reason = f"`{ast.unparse(node)}` keeps operand{'s' if last - first > 1 else ''} {first + 1} to {last}"
+    edit = KeepOperands(Span.of(node), first, last)
+    yield Removal(module.file, edit, NAME, Evidence.PINNED, reason, Span.of(node), lines_of(dropped), support), dropped
+
+
+def _is_whole(view: View, module: Module, node: ast.BoolOp) -> bool:
+    """Whether all of the legacy's operands are still there, so that their numbers are the legacy's."""
+    numbers = {site.index for site in view.facts.counts.get(module.file, {}) if site.span == Span.of(node)}
+    return not numbers or max(numbers) == len(node.values) - 2
+
+
+def _operand_outcome(view: View, module: Module, node: ast.BoolOp, index: int, operand: ast.expr) -> bool | None:
+    outcomes = view.facts.outcomes(module.file, Span.of(node), "operand", index)
+    if outcomes.only is None or not view.binding.is_static(module, operand):
+        return None
+    return outcomes.only
+
+
+def _outcome(view: View, module: Module, node: ast.stmt | ast.expr, test: ast.expr, kind: str) -> bool | None:
+    """The one outcome of a STATIC decision."""
+    outcomes = view.facts.outcomes(module.file, Span.of(node), kind)
+    if outcomes.only is None or not view.binding.is_static(module, test):
+        return None
+    return outcomes.only
+
+
+def _fold(view: View, module: Module, test: ast.expr, edit: Edit, outcome: bool, gone: list[ast.AST]) -> Removal | None:
+    if not view.purity.is_pure(module, test):
+        return None
+    support = view.supports.of(module, test)
+    if isinstance(support, Unsupported):
+        return None
+    reason = f"`{ast.unparse(test)}` is always {'true' if outcome else 'false'}{_because(view, support)}"
+    return Removal(module.file, edit, NAME, Evidence.PINNED, reason, Span.of(test), lines_of(gone), support)
+
+
+def _because(view: View, support: Support) -> str:
+    parts = [f"{key} {_shown(*view.facts.values[key][0])}" for key in sorted(support.keys)]
+    parts += [f"argument {pin.name}={pin.value!r}" for pin in sorted(support.arguments, key=lambda pin: pin.name)]
+    parts += [f"${name}" for name in sorted(support.environment)]
+    return f" ({', '.join(parts[:4])}{', …' if len(parts) > 4 else ''})" if parts else ""
+
+
+def _shown(kind: str, value: object) -> str:
+    return f"= {value!r}" if kind == "value" else "is absent" if kind == "absent" else "is there"
+
+
+def _merged(one: Support, other: Support) -> Support:
+    return Support(one.keys | other.keys, one.environment | other.environment, one.arguments | other.arguments)

@@ -1,0 +1,86 @@
+"""Record the legacy: goldens that were seen to repeat, and the evidence of probed runs that changed nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import unbloat
+from unbloat.errors import VerificationError
+from unbloat.evidence import Facts
+from unbloat.golden.compare import compare
+from unbloat.golden.ledger import Ledger
+from unbloat.golden.store import load, save
+from unbloat.subject import Subject, Workload, check_manifest
+from unbloat.verify.determinism_check import assert_deterministic
+from unbloat.verify.outcome import Failed
+from unbloat.verify.server import Server
+
+OBSERVER = "unbloat.evidence.observer:observe"
+Say = Callable[[str], None]
+
+
+def record(subject: Subject, server: Server, say: Say) -> tuple[dict[str, Ledger], Facts]:
+    """The goldens and the facts of every workload; what an earlier run recorded under the same key is used again.
+
+    Raises:
+        SubjectError: the legacy differs from its manifest.
+        WorkloadError: a workload raised or does not repeat.
+        VerificationError: probing changed what a workload computes.
+    """
+    check_manifest(subject)
+    folder = subject.state / "golden" / subject_key(subject, server.environment)
+    goldens, runs = {}, {}
+    for workload in subject.workloads:
+        golden_path, evidence_path = folder / f"{workload.name}.golden.json", folder / f"{workload.name}.evidence.json"
+        if golden_path.is_file() and evidence_path.is_file():
+            say(f"{workload.name}: recorded before")
+            goldens[workload.name] = load(golden_path)
+            runs[workload.name] = json.loads(evidence_path.read_text(encoding="utf-8"))
+            continue
+        say(f"{workload.name}: recording twice")
+        golden = assert_deterministic(server, subject.legacy, workload, seed=subject.seed)
+        say(f"{workload.name}: observing")
+        evidence = _observe(subject, server, workload, golden)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(evidence_path, json.dumps(evidence, separators=(",", ":")))
+        save(golden, golden_path)
+        goldens[workload.name], runs[workload.name] = golden, evidence
+    return goldens, Facts.merge(runs)
+
+
+def subject_key(subject: Subject, environment: object) -> str:
+    """A digest of everything that recordings and plans depend on, this tool included."""
+    digest = hashlib.sha256(json.dumps(environment, sort_keys=True, default=str).encode())
+    files = [subject.root / "strip.toml", *subject.root.glob("*.py"), *Path(unbloat.__file__).parent.rglob("*.py")]
+    files += [subject.legacy / file for file in subject.sources()]
+    files += [subject.config_file] if subject.config_file is not None else []
+    for path in subject.inputs:
+        files += [path] if path.is_file() else [inner for inner in path.rglob("*") if inner.is_file()]
+    for file in sorted(set(files)):
+        if file.is_file():
+            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:24]
+
+
+def _observe(subject: Subject, server: Server, workload: Workload, golden: Ledger) -> dict[str, object]:
+    options = {
+        "tree": str(subject.legacy),
+        "package": subject.package,
+        "parameters": list(subject.config_parameters),
+        "workload": workload.name,
+    }
+    run = server.run(subject.legacy, workload, seed=subject.seed, observer=OBSERVER, observer_options=options)
+    if isinstance(run, Failed):
+        raise VerificationError(f"the probed legacy fails: {run.reason}")
+    if (divergence := compare(golden, run.ledger)) is not None:
+        raise VerificationError(f"probing changed workload '{workload.name}': {divergence.what}")
+    return run.extra
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,245 @@
+"""The driver: passes propose, this accepts or rejects, and nobody else decides.
+
+Round by round, everything that is proposed becomes one batch. A batch holds if the candidate compiles, defines every
+name, keeps every scope, and every gate workload ends in the legacy's bits with only the candidate importable. A batch
+that does not hold is halved down to the guilty removals, which stay in the code, are reported, and are not tried again.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unbloat.edit import Edit, render
+from unbloat.evidence import Facts, identifiers_of
+from unbloat.golden.compare import compare
+from unbloat.golden.ledger import Ledger
+from unbloat.plan.guard import MODULE, guard_edits, guard_source
+from unbloat.plan.passes import STAGES
+from unbloat.plan.removal import Removal
+from unbloat.plan.view import View, specialised
+from unbloat.subject import Phase, Subject
+from unbloat.verify.checks import faults
+from unbloat.verify.journal import Journal
+from unbloat.verify.outcome import Failed, Request
+from unbloat.verify.search import Accepted, settle
+from unbloat.verify.server import Server
+from unbloat.verify.trees import read_tree, replace_tree, write_tree
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Tally:
+    """What became of a phase's proposals, and where the time went."""
+
+    rounds: int = 0
+    accepted: list[Removal] = field(default_factory=list)
+    rejected: list[tuple[Removal, str]] = field(default_factory=list)
+    vetoed: list[tuple[Removal, str]] = field(default_factory=list)
+    verifications: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def spend(self, what: str, since: float) -> None:
+        self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - since
+
+
+class PhaseRun:
+    """One phase from its evidence to its tree."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        phase: Phase,
+        facts: Facts,
+        earlier: Sequence[Removal] = (),
+        extra: Callable[[View], Iterator[Removal]] | None = None,
+    ) -> None:
+        self.subject = subject
+        self.phase = phase
+        self.facts = facts
+        self.tally = Tally()
+        self._earlier = list(earlier)
+        self._extra = extra
+        self._sources = {file: _read(subject.legacy / file) for file in subject.sources()}
+        self._trees = {file: ast.parse(text) for file, text in self._sources.items()}
+        self._outside = identifiers_of(sorted(subject.root.glob("*.py")))
+        self._files = frozenset(phase.files)
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def run(self, judge: Callable[[tuple[Removal, ...]], str | None], journal: Journal | None, say: Say) -> None:
+        """Rounds until nothing new is proposed; with a journal, from where an earlier run stopped."""
+        if journal is not None:
+            self._replay(journal, say)
+        while batch := self._batch():
+            self.tally.rounds += 1
+            say(f"round {self.tally.rounds}: {len(batch)} removals proposed")
+            for outcome in settle(batch, judge):
+                if isinstance(outcome, Accepted):
+                    self.tally.accepted += outcome.items
+                    event = {"event": "accepted", "removals": [removal.to_json() for removal in outcome.items]}
+                else:
+                    self.tally.rejected.append((outcome.item, outcome.reason))
+                    event = {"event": "rejected", "removal": outcome.item.to_json(), "reason": outcome.reason}
+                    say(f"kept {outcome.item.file}:{outcome.item.line}: {outcome.reason}")
+                if journal is not None:
+                    journal.add(event)
+            if journal is not None:
+                journal.add({"event": "round", "number": self.tally.rounds})
+
+    def _replay(self, journal: Journal, say: Say) -> None:
+        for event in journal.events:
+            match event["event"]:
+                case "accepted":
+                    self.tally.accepted += [Removal.from_json(removal) for removal in event["removals"]]
+                case "rejected":
+                    self.tally.rejected.append((Removal.from_json(event["removal"]), event["reason"]))
+                case "round":
+                    self.tally.rounds = event["number"]
+        if self.tally.accepted:
+            say(f"resuming: {len(self.tally.accepted)} removals accepted before")
+
+    def _batch(self) -> tuple[Removal, ...]:
+        """Everything new that the first stage with anything to say proposes."""
+        started = time.perf_counter()
+        view = self.view()
+        known = {(removal.file, removal.edit) for removal in self.tally.accepted}
+        known |= {(removal.file, removal.edit) for removal, _ in self.tally.rejected}
+        self.tally.vetoed.clear()
+        for stage in STAGES:
+            batch: dict[tuple[str, Edit], Removal] = {}
+            proposals = (removal for one in stage for removal in one.propose(view))
+            for removal in [*proposals, *(self._extra(view) if self._extra is not None else ())]:
+                place = (removal.file, removal.edit)
+                if place in known or place in batch:
+                    continue
+                if (reason := view.is_vetoed(removal.file, removal.place)) is not None:
+                    self.tally.vetoed.append((removal, reason))
+                    continue
+                batch[place] = removal
+            if batch:
+                self.tally.spend("passes", started)
+                return tuple(batch.values())
+        self.tally.spend("passes", started)
+        return ()
+
+    # -- states -------------------------------------------------------------------------------------------------
+
+    def view(self) -> View:
+        """The subject as it stands after everything accepted so far."""
+        edits = _by_file(self._earlier + self.tally.accepted)
+        return View(
+            specialised(self._trees, edits),
+            self.facts,
+            self.subject.contract,
+            frozenset(self.subject.config_parameters),
+            self._outside,
+            self._files,
+            self.subject.vetoes,
+        )
+
+    def candidate(self, batch: Sequence[Removal]) -> tuple[dict[str, bytes], list[str]]:
+        """The files of the tree with a batch on top of what is accepted, and the faults that rule it out."""
+        removals = [*self._earlier, *self.tally.accepted, *(r for r in batch if r not in self.tally.accepted)]
+        edits = _by_file(removals)
+        trees = specialised(self._trees, edits)
+        view = View(trees, self.facts, self.subject.contract, frozenset(), self._outside, self._all_files())
+        guards = guard_edits(view, removals)
+        for file, checks in guards.items():
+            edits.setdefault(file, []).extend(checks)
+        changed = {file: render(self._sources[file], found) for file, found in edits.items() if found}
+        pinned = f"{self.subject.package}/{MODULE}.py"
+        final = specialised(self._trees, edits)
+        if guards:
+            changed[pinned] = guard_source(self.facts, removals)
+            final[pinned] = ast.parse(changed[pinned])
+        files = {**read_tree(self.subject.legacy / self.subject.package)}
+        tree = {f"{self.subject.package}/{name}": content for name, content in files.items()}
+        tree |= {file: text.encode() for file, text in changed.items()}
+        return tree, faults(self._trees, final, changed)
+
+    def _all_files(self) -> frozenset[str]:
+        return self._files | {removal.file for removal in self._earlier}
+
+
+class Judge:
+    """Runs a candidate through the gate."""
+
+    def __init__(self, run: PhaseRun, server: Server, goldens: Mapping[str, Ledger], say: Say) -> None:
+        self._run = run
+        self._server = server
+        self._goldens = goldens
+        self._say = say
+        self._base = len(run.tally.accepted)
+
+    def __call__(self, batch: tuple[Removal, ...]) -> str | None:
+        """None if the candidate cannot be told from the legacy; else the first thing that can."""
+        tally = self._run.tally
+        started = time.perf_counter()
+        files, found = self._run.candidate(batch)
+        tally.spend("edit and check", started)
+        if found:
+            return found[0]
+        started = time.perf_counter()
+        tally.verifications += 1
+        reason = self.verify(files)
+        tally.spend("verification", started)
+        self._say(f"  {len(batch)} removals: {'identical' if reason is None else reason}")
+        return reason
+
+    def verify(self, files: Mapping[str, bytes]) -> str | None:
+        """Write a tree to a folder of its own and compare every gate workload with its golden."""
+        subject, phase = self._run.subject, self._run.phase
+        with tempfile.TemporaryDirectory(prefix="unbloat-candidate-") as folder:
+            tree = Path(folder).resolve()
+            write_tree(tree, files)
+            requests = [
+                Request(tree, subject.workload(name), forbidden=(subject.legacy,), seed=subject.seed) for name in phase.gate
+            ]
+            for request, run in zip(requests, self._server.run_many(requests), strict=True):
+                if isinstance(run, Failed):
+                    return run.reason.replace(str(tree) + "/", "")
+                divergence = compare(self._goldens[request.workload.name], run.ledger)
+                if divergence is not None:
+                    return f"workload '{request.workload.name}' differs: {divergence.what}"
+        return None
+
+
+def write_output(subject: Subject, run: PhaseRun) -> str:
+    """Put the accepted tree in place; its digest."""
+    files, found = run.candidate(())
+    assert not found, found
+    package = {name.partition("/")[2]: content for name, content in files.items()}
+    replace_tree(subject.stripped / subject.package, package)
+    return tree_digest(files)
+
+
+def tree_digest(files: Mapping[str, bytes]) -> str:
+    """One digest for the names and bytes of a tree."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
+    return digest.hexdigest()
+
+
+def _by_file(removals: Sequence[Removal]) -> dict[str, list[Edit]]:
+    edits: dict[str, list[Edit]] = {}
+    for removal in removals:
+        edits.setdefault(removal.file, []).append(removal.edit)
+    return edits
+
+
+def _read(path: Path) -> str:
+    return path.read_bytes().decode("utf-8")
+
+
+def removals_of(events: Sequence[Mapping[str, Any]]) -> list[Removal]:
+    """What a journal says was accepted."""
+    return [Removal.from_json(removal) for event in events if event["event"] == "accepted" for removal in event["removals"]]

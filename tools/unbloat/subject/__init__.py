@@ -1,0 +1,17 @@
+"""What is stripped: strip.toml, the source tree and its manifest. Nothing else reads configuration."""
+
+from unbloat.subject.load import load_subject
+from unbloat.subject.manifest import check_manifest, digests, read_manifest
+from unbloat.subject.model import Contract, Phase, Subject, Veto, Workload
+
+__all__ = [
+    "Contract",
+    "Phase",
+    "Subject",
+    "Veto",
+    "Workload",
+    "check_manifest",
+    "digests",
+    "load_subject",
+    "read_manifest",
+]

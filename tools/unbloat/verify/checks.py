@@ -1,0 +1,86 @@
+"""What a candidate must pass before it is worth running: it compiles, every name is defined, no name changed its scope."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from pyflakes import checker, messages
+
+from unbloat.edit import Span
+from unbloat.evidence.program import Program
+from unbloat.evidence.scopes import Scope
+
+
+def faults(legacy: Mapping[str, ast.Module], candidate: Mapping[str, ast.Module], sources: Mapping[str, str]) -> list[str]:
+    """One line per fault of the candidate that the legacy does not have; `sources` are the files that changed."""
+    found = []
+    for file, text in sources.items():
+        try:
+            compile(text, file, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            return [f"{file}:{error.lineno}: does not compile: {error.msg}"]
+        known = undefined_names(legacy[file]) if file in legacy else []
+        names = [name for name in undefined_names(ast.parse(text)) if name not in known]
+        found += [f"{file}: undefined name `{name}`" for name in names]
+    if found:
+        return found
+    before, after = Program(legacy), Program(candidate)
+    for file in sources.keys() & legacy.keys():
+        found += [f"{file}:{fault}" for fault in _scope_faults(before, after, file)]
+    return found + list(_lost_imports(before, after))
+
+
+def undefined_names(tree: ast.Module) -> list[str]:
+    """The names that a module reads and never binds, as pyflakes sees them."""
+    return [
+        str(message.message_args[0])
+        for message in checker.Checker(tree).messages
+        if isinstance(message, messages.UndefinedName | messages.UndefinedLocal | messages.UndefinedExport)
+    ]
+
+
+def _scope_faults(before: Program, after: Program, file: str) -> Iterator[str]:
+    """Names that were local and no longer are, and functions that stopped being generators."""
+    legacy = {Span.of(node): (node, scope) for node, scope in before.modules[file].scopes.functions()}
+    for node, scope in after.modules[file].scopes.functions():
+        origin = legacy.get(Span.of(node))
+        if origin is None:
+            continue
+        for name in sorted(scope.reads):
+            if _holds(origin[1], name) and not _holds(scope, name):
+                yield f"{node.lineno}: `{name}` is no longer local to `{node.name}`"
+        if _is_generator(origin[0]) and not _is_generator(node):
+            yield f"{node.lineno}: `{node.name}` is no longer a generator"
+
+
+def _holds(scope: Scope, name: str) -> bool:
+    return name in scope.bindings and name not in scope.declared_global | scope.declared_nonlocal
+
+
+def _is_generator(function: ast.AST) -> bool:
+    pending = list(ast.iter_child_nodes(function))
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
+            pending.extend(ast.iter_child_nodes(node))
+    return False
+
+
+def _lost_imports(before: Program, after: Program) -> Iterator[str]:
+    """Names that a module still imports from another one, which no longer has them."""
+    for module, node in after.walk():
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        for alias in node.names:
+            target = after.imported_module(module, module.scope_of(node), alias.asname or alias.name)
+            if not isinstance(target, str):
+                continue
+            owner, _, name = target.rpartition(".")
+            old = next((one for one in before.modules.values() if one.name == owner), None)
+            new = next((one for one in after.modules.values() if one.name == owner), None)
+            if old is not None and new is not None and name in old.scopes.module.bindings:
+                if name not in new.scopes.module.bindings:
+                    yield f"{module.file}:{node.lineno}: imports `{name}`, which {new.file} no longer has"
