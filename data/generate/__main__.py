@@ -23,27 +23,24 @@ def write(folder: Path, task_ids: Sequence[str]) -> None:
     write_summaries(folder, entries, kept)
 
 
-def check(task_ids: Sequence[str]) -> bool:
-    """Write the given tasks into a scratch copy and compare byte for byte."""
+def check(folder: Path, task_ids: Sequence[str]) -> bool:
+    """Write the given tasks into a scratch copy and compare the folder with it byte for byte."""
     with tempfile.TemporaryDirectory() as scratch_name:
         scratch = Path(scratch_name)
         for name in SUMMARIES:
-            shutil.copy(DATA_FOLDER / name, scratch / name)
+            shutil.copy(folder / name, scratch / name)
         write(scratch, task_ids)
         files = {task_id: task_path(Path(), task_id) for task_id in task_ids}
         files |= {name: Path(name) for name in SUMMARIES}
-        verdicts = [report(name, scratch / file, DATA_FOLDER / file) for name, file in files.items()]
+        verdicts = [report(name, scratch / file, folder / file) for name, file in files.items()]
     return all(verdicts)
 
 
 def report(name: str, expected: Path, actual: Path) -> bool:
     """Say whether the file at hand has the expected bytes."""
-    if not actual.is_file():
-        verdict = "missing"
-    else:
-        verdict = "same" if actual.read_bytes() == expected.read_bytes() else "differs"
-    print(f"{name} {verdict}")
-    return verdict == "same"
+    same = actual.is_file() and actual.read_bytes() == expected.read_bytes()
+    print(f"{name} {'same' if same else 'differs' if actual.is_file() else 'missing'}")
+    return same
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     task_ids = (options.task,) if options.task else TASK_IDS
     if options.check:
-        return 0 if check(task_ids) else 1
+        return 0 if check(DATA_FOLDER, task_ids) else 1
     write(DATA_FOLDER, task_ids)
     return 0
 

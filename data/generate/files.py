@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,7 +53,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    unfinished.replace(path)
 
 
 def write_task(folder: Path, task_id: str) -> Entry:
@@ -109,9 +108,7 @@ def table_rows(tasks: Mapping[str, Any]) -> Iterable[str]:
             sides(statistics, reference, "input"),
             sides(statistics, reference, "output"),
             beside_reference(statistics["mean_output_cells"], reference.mean_output_cells),
-            beside_reference(
-                yes_or_no(statistics["same_shape_pairs"] == entry["pairs"]), yes_or_no(reference.same_shape)
-            ),
+            beside_reference(yes_or_no(statistics["same_shape_pairs"] == entry["pairs"]), yes_or_no(reference.same_shape)),
             beside_reference(statistics["mean_changed"], reference.mean_changed),
             beside_reference(statistics["identity_pairs"], reference.identity_pairs),
         )

@@ -16,9 +16,9 @@ _DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 class Measure:
     """Counts of one or more files.
 
-    A statement is any `ast.stmt` but docstrings and `pass`. A decision is an `if`, `while`, ternary, `and`/`or` operand beyond the
-    first, comprehension filter, `except` handler or `match` case. `normal` is the length of `ast.unparse` without docstrings,
-    in bytes. Imports are imported names.
+    A statement is any `ast.stmt` but docstrings and `pass`. A decision is an `if`, `while`, ternary, `and`/`or` operand
+    beyond the first, comprehension filter, `except` handler or `match` case. `normal` is the length of `ast.unparse`
+    without docstrings, in bytes. Imports are imported names.
     """
 
     files: int = 0

@@ -82,6 +82,7 @@ class PhaseRun:
             self.tally.rounds += 1
             say(f"round {self.tally.rounds}: {len(batch)} removals proposed")
             for outcome in settle(batch, judge):
+                event: dict[str, Any]
                 if isinstance(outcome, Accepted):
                     self.tally.accepted += outcome.items
                     event = {"event": "accepted", "removals": [removal.to_json() for removal in outcome.items]}

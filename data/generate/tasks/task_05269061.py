@@ -25,14 +25,12 @@ def generate(rng: random.Random, difficulty: float) -> Pair:
     palette = rng.sample(COLOURS, 1 + scaled_int(rng, 2, 9, difficulty))
     mask, sequence = palette[0], palette[1:]
     shift = rng.randrange(len(sequence))
-    output = tuple(
-        tuple(sequence[(down * r + right * c + shift) % len(sequence)] for c in range(width)) for r in range(height)
-    )
+    output = tuple(tuple(sequence[(down * r + right * c + shift) % len(sequence)] for c in range(width)) for r in range(height))
     if rng.random() < 0.025:
         return Pair(output, output)
     cells = [(r, c) for r in range(height) for c in range(width)]
     if rng.random() < 0.5:
-        share = rng.uniform(0.4, 0.95)
+        share = rng.uniform(0.45, 0.97)
         hidden = [cell for cell in cells if rng.random() < share]
     else:
         stripes = sorted({down * r + right * c for r, c in cells})
@@ -45,10 +43,7 @@ def solve(grid: Grid) -> Grid:
     """Try every mask and direction; as the colours differ, the sequence is as long as there are visible colours."""
     colours = set(count_colours(grid))
     readings = {
-        filled
-        for mask in (None, *colours)
-        for direction in DIRECTIONS
-        for filled in _filled(grid, colours - {mask}, direction)
+        filled for mask in (None, *colours) for direction in DIRECTIONS for filled in _filled(grid, colours - {mask}, direction)
     }
     if len(readings) != 1:
         raise AmbiguousGridError

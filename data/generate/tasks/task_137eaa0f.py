@@ -68,9 +68,7 @@ def _take_apart(rng: random.Random, height: int, width: int, pivot: Cell) -> lis
     return [group for group in groups if group]
 
 
-def _place(
-    rng: random.Random, height: int, width: int, part: Mapping[Cell, int], blocked: set[Cell]
-) -> dict[Cell, int]:
+def _place(rng: random.Random, height: int, width: int, part: Mapping[Cell, int], blocked: set[Cell]) -> dict[Cell, int]:
     """The part moved to where it touches no other; nothing if there is no room, which the driver's check rejects."""
     top, left = min(r for r, _ in part), min(c for _, c in part)
     bottom, right = max(r for r, _ in part), max(c for _, c in part)

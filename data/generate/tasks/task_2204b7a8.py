@@ -31,7 +31,7 @@ def generate(rng: random.Random, difficulty: float) -> Pair:
     near_left = [(r, c) for r in range(height) for c in range(1, half)]
     near_right = [(r, c) for r in range(height) for c in range(width - half, width - 1)]
     share = rng.uniform(0.02, 0.5)
-    colours = {cell: left for cell in near_left} | {cell: right for cell in near_right}
+    colours = dict.fromkeys(near_left, left) | dict.fromkeys(near_right, right)
     dots = rng.sample(sorted(colours), max(1, round(share * len(colours))))
     pair = Pair(paint(field, dict.fromkeys(dots, dot)), paint(field, {cell: colours[cell] for cell in dots}))
     return pair if rng.random() < 0.5 else Pair(transpose(pair.input), transpose(pair.output))

@@ -39,21 +39,16 @@ def generate(rng: random.Random, difficulty: float) -> Pair:
     share = rng.uniform(0.03, 0.2)
     dots = [cell for cell in free if rng.random() < share]
     scene = paint(canvas(height, width, background), {**lines, **dict.fromkeys(dots, right)})
-    rays = {
-        (r, c): right
-        for r, start in dots
-        if top < r < bottom and first < start < last
-        for c in range(start, last)
-    }
+    rays = {(r, c): right for r, start in dots if top < r < bottom and first < start < last for c in range(start, last)}
     output = crop(paint(scene, rays), top, first, bottom - top + 1, last - first + 1)
     turns = rng.randrange(4)
     return Pair(rotate(scene, turns), rotate(output, turns))
 
 
 def _two_lines(rng: random.Random, side: int) -> tuple[int, int]:
-    """Two lines off the border, with room between them and up to four fifths of the side apart."""
-    most = max(3, min(24, side - 2, round(side * 0.8)))
-    extent = min(rng.randint(3, most), rng.randint(4, most + 1), most)
+    """Two lines off the border with room between them, small frames somewhat more often than large ones."""
+    most = min(24, side - 2)
+    extent = 3 + int((most - 2) * rng.random() ** 1.6)
     start = rng.randint(1, side - 1 - extent)
     return start, start + extent - 1
 

@@ -47,8 +47,6 @@ def solve(grid: Grid) -> Grid:
     odd = cells_where(grid, colour)
     sums, differences = {r + c for r, c in odd}, {r - c for r, c in odd}
     return tuple(
-        tuple(
-            colour if r + c in sums or r - c in differences else background for c, _ in enumerate(row)
-        )
+        tuple(colour if r + c in sums or r - c in differences else background for c, _ in enumerate(row))
         for r, row in enumerate(grid)
     )

@@ -30,20 +30,16 @@ def generate(rng: random.Random, difficulty: float) -> Pair:
     out_height, out_width = _object_side(rng, height), _object_side(rng, width)
     share = rng.uniform(0.1, 0.6)
     output = tuple(
-        tuple(rng.choice(palette) if rng.random() < share else ground for _ in range(out_width))
-        for _ in range(out_height)
+        tuple(rng.choice(palette) if rng.random() < share else ground for _ in range(out_width)) for _ in range(out_height)
     )
     top, left = rng.randint(0, height - out_height), rng.randint(0, width - out_width)
-    cells = {
-        (top + r, left + out_width - 1 - c): colour for r, row in enumerate(output) for c, colour in enumerate(row)
-    }
+    cells = {(top + r, left + out_width - 1 - c): colour for r, row in enumerate(output) for c, colour in enumerate(row)}
     return Pair(paint(canvas(height, width, background), cells), output)
 
 
 def _object_side(rng: random.Random, side: int) -> int:
-    """Up to two thirds of the grid's side, small more often than large."""
-    most = max(2, min(19, side * 2 // 3))
-    return min(rng.randint(2, most) for _ in range(2))
+    """Up to two thirds of the grid's side."""
+    return rng.randint(2, min(19, side * 2 // 3))
 
 
 def solve(grid: Grid) -> Grid:

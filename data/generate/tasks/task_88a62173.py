@@ -18,9 +18,7 @@ def generate(rng: random.Random, difficulty: float) -> Pair:
     palette = rng.sample(COLOURS, scaled_int(rng, 2, 10, difficulty))
     cross, *ink = palette
     filled = rng.uniform(0.3, 0.9)
-    tile = tuple(
-        tuple(rng.choice(ink) if rng.random() < filled else cross for _ in range(width)) for _ in range(height)
-    )
+    tile = tuple(tuple(rng.choice(ink) if rng.random() < filled else cross for _ in range(width)) for _ in range(height))
 
     cells = [(row, column) for row in range(height) for column in range(width)]
     recoloured = rng.sample(cells, rng.randint(1, (len(cells) + 1) // 2))

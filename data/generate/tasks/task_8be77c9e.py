@@ -17,9 +17,7 @@ def generate(rng: random.Random, difficulty: float) -> Pair:
     width = scaled_int(rng, 1, 30, difficulty)
     background, *ink = rng.sample(COLOURS, scaled_int(rng, 2, 10, difficulty))
     filled = rng.uniform(0.1, 0.9)
-    grid = tuple(
-        tuple(rng.choice(ink) if rng.random() < filled else background for _ in range(width)) for _ in range(height)
-    )
+    grid = tuple(tuple(rng.choice(ink) if rng.random() < filled else background for _ in range(width)) for _ in range(height))
     return Pair(grid, grid + mirror_vertical(grid))
 
 

@@ -5,7 +5,7 @@ Left and right are those of someone who looks along the bar from the side where 
 colour 2 and start at the left side of the grid, so the longer ones are above. Generated bars and backgrounds have
 any colours except 1 and 3, and the bar starts at any of the four sides. Reflections are left
 out: nothing in the input would tell on which hand the longer bars belong. For the same reason a bar has at least
-two cells and never reaches the opposite side. The grids have an eighth more cells than the reference's.
+two cells and never reaches the opposite side. The grids have some 8 % more cells than the reference's.
 """
 
 from __future__ import annotations

@@ -43,9 +43,7 @@ def generate(rng: random.Random, difficulty: float) -> Pair:
             taken |= footprint
 
     empty = canvas(height, width, background)
-    left_behind = {
-        (row + down, column + right): colour for row, column in dots for (down, right), colour in CORNERS.items()
-    }
+    left_behind = {(row + down, column + right): colour for row, column in dots for (down, right), colour in CORNERS.items()}
     return Pair(paint(empty, dict.fromkeys(dots, dot_colour)), paint(empty, left_behind))
 
 

@@ -74,14 +74,20 @@ class Facts:
         return frozenset(key for keys in within for key in keys)
 
     def is_written(self, key: str) -> bool:
-        """Whether the subject itself changed a key, a part of it or what holds it."""
-        return key in self._written or any(
-            key.startswith(written + ".") or written.startswith(key + ".") for written in self._written
+        """Whether the subject itself changed what a read of `key` finds: the key, what holds it, or a part of its value.
+
+        That a mapping is there does not depend on its parts.
+        """
+        parts_count = any(kind != "mapping" for kind, _ in self.values.get(key, ()))
+        return any(
+            key == written or key.startswith(written + ".") or (parts_count and written.startswith(key + "."))
+            for written in self.writes
         )
 
-    @cached_property
-    def _written(self) -> frozenset[str]:
-        return self.writes
+    def walked_containers_only(self, file: str, span: Span) -> bool:
+        """Whether everything that was walked at a place was a container, so that walking it left no trace."""
+        outcomes = self.outcomes(file, span, "walk")
+        return bool(outcomes.true) and not outcomes.false
 
     def _by_line(self, file: str, span: Span) -> Iterator[tuple[Span, frozenset[str]]]:
         for line in range(span.line, span.end_line + 1):

@@ -16,6 +16,8 @@ from unbloat.edit.edits import Span
 from unbloat.evidence.scopes import parameters
 
 PROBE = "unbloat_probe"  # not `__…`: a class body would mangle it
+# Builtins that walk their argument: harmless for a container, an effect for an iterator.
+CONSUMERS = frozenset("all any dict enumerate filter frozenset iter list map max min reversed set sorted sum tuple zip".split())
 _Test = TypeVar("_Test", ast.If, ast.While, ast.IfExp)
 
 
@@ -35,6 +37,13 @@ def instrument(tree: ast.Module) -> tuple[ast.Module, list[Site]]:
     ast.fix_missing_locations(probed)
     assert isinstance(probed, ast.Module)
     return probed, probes.sites
+
+
+def consumes(node: ast.Call) -> bool:
+    """Whether a call walks its positional arguments, if its name is the builtin; `max(a, b)` compares them instead."""
+    if not isinstance(node.func, ast.Name) or node.func.id not in CONSUMERS:
+        return False
+    return node.func.id not in ("max", "min") or len(node.args) == 1
 
 
 class _Probes(ast.NodeTransformer):
@@ -80,8 +89,29 @@ class _Probes(ast.NodeTransformer):
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
         numbers = [self._number(condition, "filter") for condition in node.ifs]
+        walked = self._number(node.iter, "walk")
         self.generic_visit(node)
+        node.iter = self._call("walk", [walked, node.iter], node.iter)
         node.ifs = [self._call("test", [number, test], test) for number, test in zip(numbers, node.ifs, strict=True)]
+        return node
+
+    def _loop(self, node: ast.For | ast.AsyncFor) -> ast.AST:
+        number = self._number(node.iter, "walk")
+        self.generic_visit(node)
+        node.iter = self._call("walk", [number, node.iter], node.iter)
+        return node
+
+    visit_For = visit_AsyncFor = _loop
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if not consumes(node):
+            self.generic_visit(node)
+            return node
+        numbers = [None if isinstance(part, ast.Starred) else self._number(part, "walk") for part in node.args]
+        self.generic_visit(node)
+        for index, number in enumerate(numbers):
+            if number is not None:
+                node.args[index] = self._call("walk", [number, node.args[index]], node.args[index])
         return node
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import ast
 import importlib.abc
 import importlib.machinery
+import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
@@ -22,7 +24,10 @@ from unbloat.evidence.config_reads import ConfigReads
 from unbloat.evidence.instrument import PROBE, Site, instrument
 
 _PLAIN = (bool, str, type(None))
+_NUMBERS = (int, float)
 _LONGEST_TEXT = 64
+_MOST_VALUES = 4
+_CONTAINERS = (list, tuple, dict, set, frozenset, str, bytes, bytearray, range, deque, KeysView, ValuesView, ItemsView)
 
 
 class Probe:
@@ -51,6 +56,10 @@ class Probe:
     def hit(self, number: int) -> None:
         self.counts[number][1] += 1
 
+    def walk(self, number: int, value: Any) -> Any:
+        self.counts[number][isinstance(value, _CONTAINERS)] += 1
+        return value
+
     def enter(self, number: int, arguments: Mapping[str, Any]) -> None:
         self.counts[number][1] += 1
         caller = sys._getframe(2)
@@ -60,10 +69,10 @@ class Probe:
         for name, value in arguments.items():
             if name in self._names:
                 self._note_config(number, name, value, external)
-            elif external:
+            else:
                 plain = _plain(value)
                 values = seen.setdefault(name, [])
-                if plain not in values and len(values) < 3:
+                if len(values) < _MOST_VALUES and not any(_same(plain, known) for known in values):
                     values.append(plain)
 
     def _note_config(self, number: int, name: str, value: Any, external: bool) -> None:
@@ -83,10 +92,15 @@ class Probe:
 
 
 def _plain(value: Any) -> list[Any]:
-    """A flag, `None` or a mode string; anything else is only `other`."""
+    """A flag, `None` or a mode string; a number; anything else is only `other`."""
     if type(value) in _PLAIN and not (isinstance(value, str) and len(value) > _LONGEST_TEXT):
         return ["plain", value]
-    return ["other", None]
+    return ["number", value] if type(value) in _NUMBERS and math.isfinite(value) else ["other", None]
+
+
+def _same(one: list[Any], other: list[Any]) -> bool:
+    """Equal, and of one type: `1`, `1.0` and `True` are three values."""
+    return one == other and type(one[1]) is type(other[1])
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import ast
 
+from unbloat.edit.edits import Span
 from unbloat.evidence.binding import CONFIG_FUNCTIONS, PURE_FUNCTIONS, PURE_METHODS
 from unbloat.evidence.callers import own_nodes
+from unbloat.evidence.facts import Facts
+from unbloat.evidence.instrument import CONSUMERS, consumes
 from unbloat.evidence.program import FUNCTIONS, Module, Program
 from unbloat.evidence.scopes import Function, Scope
 from unbloat.subject import Contract
@@ -31,8 +34,9 @@ _LOG_METHODS = frozenset("critical debug error exception info log warn warning".
 class Purity:
     """Answers for one program under one contract."""
 
-    def __init__(self, program: Program, contract: Contract) -> None:
+    def __init__(self, program: Program, facts: Facts, contract: Contract) -> None:
         self._program = program
+        self._facts = facts
         self._contract = contract
         self._functions: dict[Function, bool] = {}
 
@@ -69,8 +73,10 @@ class Purity:
     def _node(self, module: Module, node: ast.AST, function: Function | None) -> bool:
         if isinstance(node, ast.NamedExpr):
             return function is not None and not isinstance(function, ast.Lambda)
-        if isinstance(node, ast.Await | ast.Yield | ast.YieldFrom):
+        if isinstance(node, ast.Await | ast.Yield | ast.YieldFrom | ast.AsyncFor):
             return False
+        if isinstance(node, ast.For | ast.comprehension):
+            return self.walks_freely(module, node.iter)
         return not isinstance(node, ast.Call) or self._call(module, node, function)
 
     def _call(self, module: Module, node: ast.Call, function: Function | None) -> bool:
@@ -81,7 +87,9 @@ class Purity:
             return self.is_pure_function(callee.function)
         if isinstance(node.func, ast.Name):
             if scope.resolve(node.func.id) is None:
-                return node.func.id in PURE_FUNCTIONS or node.func.id.endswith("Error")
+                walked = node.args if consumes(node) else []
+                known = node.func.id in PURE_FUNCTIONS | CONSUMERS or node.func.id.endswith("Error")
+                return known and all(self.walks_freely(module, part) for part in walked)
             found = self._program.definition(module, scope, node.func.id)
             if found is not None and isinstance(found[1].node, ast.ClassDef):
                 return self._is_plain_class(found[1].node)
@@ -98,6 +106,17 @@ class Purity:
         if node.func.attr in _MUTATING_METHODS and function is not None:
             return self._is_fresh(module, function, node.func.value)
         return node.func.attr in PURE_METHODS | _READING_METHODS and not self._is_redefined(node.func.attr)
+
+    def walks_freely(self, module: Module, node: ast.expr) -> bool:
+        """Whether walking an iterable leaves no trace: it is a container, or an iterator made on the spot over one."""
+        match node:
+            case ast.Constant() | ast.List() | ast.Tuple() | ast.Set() | ast.Dict():
+                return True
+            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                return all(self.walks_freely(module, part.iter) for part in node.generators)
+            case ast.Call(func=ast.Name(id=name)) if name in CONSUMERS | {"range"}:
+                return all(self.walks_freely(module, part) for part in node.args) if name != "range" else True
+        return self._facts.walked_containers_only(module.file, Span.of(node))
 
     def _is_module(self, module: Module, scope: Scope, base: ast.expr) -> bool:
         while isinstance(base, ast.Attribute):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.binding import BindingTimes
@@ -19,15 +20,19 @@ from unbloat.evidence.facts import Facts
 from unbloat.evidence.program import FUNCTIONS, Module, Program
 from unbloat.evidence.scopes import Function
 
+Scalar: TypeAlias = bool | int | float | str | None
+# As many as the probes tell apart: that many may mean more.
+_TOO_MANY_VALUES = 4
 
-@dataclass(frozen=True, order=True)
+
+@dataclass(frozen=True)
 class PinnedArgument:
-    """An option of a function that every outside caller left alone."""
+    """An option of a public function, and the values that the runs saw it take."""
 
     file: str
     function: Span
     name: str
-    value: bool | str | None
+    values: tuple[Scalar, ...]
 
 
 @dataclass(frozen=True)
@@ -164,13 +169,19 @@ class _Gathering:
     def _parameter(self, module: Module, function: Function, name: str) -> None:
         if self.binding.is_config_parameter(module, function, name):
             return
-        if (pinned := self.binding.pinned_argument(function, name)) is not None:
-            assert not isinstance(function, ast.Lambda)
-            value = pinned[0]
-            assert value is None or isinstance(value, bool | str)
-            self.arguments.add(PinnedArgument(module.file, Span.of(function), name, value))
+        if not isinstance(function, ast.Lambda) and _is_public(module, function):
+            self._option(module, function, name)
         for caller, argument in self.binding.arguments_for((function, name)):
             self.expression(caller if argument in caller.parents else module, argument)
+
+    def _option(self, module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> None:
+        """Anybody may call a public function: its options are held to the values that were seen."""
+        found = self.facts.arguments.get((module.file, Span.of(function)), {}).get(name, ())
+        if not found or len(found) >= _TOO_MANY_VALUES or any(kind == "other" for kind, _ in found):
+            self.trouble = f"parameter `{name}` of public `{function.name}` cannot be held to the values that were seen"
+            return
+        values = tuple(value for _, value in found)
+        self.arguments.add(PinnedArgument(module.file, Span.of(function), name, values))
 
     def _field(self, module: Module, node: ast.Attribute) -> None:
         for owner, part in self.binding.definitions_of(module, node):
@@ -187,6 +198,13 @@ class _Gathering:
         self._seen.add(callee.function)
         for part in own_nodes(callee.function):
             self._node(callee.module, part, callee.function)
+
+
+def _is_public(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether somebody outside may call a function by its name."""
+    if module.enclosing(function, FUNCTIONS) is not None:
+        return False
+    return not function.name.startswith("_") or function.name.endswith("__")
 
 
 def _sources(node: ast.AST, value: ast.expr | None) -> Iterator[ast.expr]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from unbloat.edit import Edit, InsertImport, InsertInFunction, Span
-from unbloat.evidence import Facts
+from unbloat.evidence import Facts, PinnedArgument
 from unbloat.plan.removal import Removal
 from unbloat.plan.view import View
 
@@ -52,10 +52,10 @@ def check(config, prefix=""):
             raise _stripped(f"environment variable {{name}} is {{os.environ.get(name)!r}}", value, lines)
 
 
-def check_argument(name, found, value, lines):
-    """Raise `NotImplementedError` if an option has another value than the pinned one."""
-    if type(found) is not type(value) or found != value:
-        raise _stripped(f"argument {{name}} is {{found!r}}", value, lines)
+def check_argument(name, found, values, lines):
+    """Raise `NotImplementedError` if an option has a value that no workload gave it."""
+    if not any(type(found) is type(value) and found == value for value in values):
+        raise _stripped(f"argument {{name}} is {{found!r}}", values[0] if len(values) == 1 else values, lines)
 
 
 def _stripped(what, value, lines):
@@ -120,26 +120,28 @@ def _config_checks(facts: Facts, file: str, function: ast.FunctionDef | ast.Asyn
 def _argument_checks(
     file: str, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str, removals: Sequence[Removal]
 ) -> list[Edit]:
-    lines: dict[tuple[str, bool | str | None], list[str]] = {}
+    gone: dict[PinnedArgument, list[Removal]] = {}
     for removal in removals:
         for pin in removal.support.arguments:
             if (pin.file, pin.function) == (file, Span.of(function)):
-                lines.setdefault((pin.name, pin.value), []).extend(_places(removal))
+                gone.setdefault(pin, []).append(removal)
     return [
-        InsertInFunction(Span.of(function), f"{name}.check_argument({argument!r}, {argument}, {value!r}, {_shown(places)!r})")
-        for (argument, value), places in sorted(lines.items(), key=lambda item: item[0][0])
+        InsertInFunction(
+            Span.of(function), f"{name}.check_argument({pin.name!r}, {pin.name}, {pin.values!r}, {_shown(gone[pin])!r})"
+        )
+        for pin in sorted(gone, key=lambda pin: pin.name)
     ]
 
 
 def guard_source(facts: Facts, removals: Sequence[Removal]) -> str:
     """The text of `pinned.py`."""
-    keys: dict[str, list[str]] = {}
-    variables: dict[str, list[str]] = {}
+    keys: dict[str, list[Removal]] = {}
+    variables: dict[str, list[Removal]] = {}
     for removal in removals:
         for key in removal.support.keys:
-            keys.setdefault(key, []).extend(_places(removal))
+            keys.setdefault(key, []).append(removal)
         for variable in removal.support.environment:
-            variables.setdefault(variable, []).extend(_places(removal))
+            variables.setdefault(variable, []).append(removal)
     config = {key: (_pin(facts, key), _shown(keys[key])) for key in sorted(keys)}
     environment = {name: (os.environ.get(name), _shown(variables[name])) for name in sorted(variables)}
     return _TEMPLATE.format(config=_literal(config), environment=_literal(environment))
@@ -157,19 +159,29 @@ def _pin(facts: Facts, key: str) -> object:
     return value
 
 
-def _places(removal: Removal) -> list[str]:
-    return [f"{removal.file}:{first}-{last}" if last > first else f"{removal.file}:{first}" for first, last in removal.gone]
+def _shown(removals: Iterable[Removal]) -> str:
+    """The legacy lines of some removals, joined, the longest stretches first; a few say enough."""
+    lines: dict[str, set[int]] = {}
+    for removal in removals:
+        for first, last in removal.gone:
+            lines.setdefault(removal.file, set()).update(range(first, last + 1))
+    stretches = [(file, first, last) for file, numbers in lines.items() for first, last in _stretches(numbers)]
+    stretches.sort(key=lambda stretch: (stretch[1] - stretch[2], stretch))
+    shown = ", ".join(f"{file}:{first}-{last}" if last > first else f"{file}:{first}" for file, first, last in stretches[:3])
+    return shown + (f" and {len(stretches) - 3} more" if len(stretches) > 3 else "")
 
 
-def _shown(places: Iterable[str]) -> str:
-    """The places with the most lines first; a few say enough."""
-    ordered = sorted(dict.fromkeys(places), key=lambda place: (-_length(place), place))
-    return ", ".join(ordered[:4]) + (f" and {len(ordered) - 4} more" if len(ordered) > 4 else "")
-
-
-def _length(place: str) -> int:
-    first, _, last = place.rpartition(":")[2].partition("-")
-    return int(last or first) - int(first)
+def _stretches(numbers: set[int]) -> Iterator[tuple[int, int]]:
+    """Runs of consecutive line numbers."""
+    first = last = None
+    for number in sorted(numbers):
+        if last is not None and first is not None and number > last + 1:
+            yield first, last
+            first = number
+        first = number if first is None else first
+        last = number
+    if first is not None and last is not None:
+        yield first, last
 
 
 def _literal(table: Mapping[str, tuple[object, str]]) -> str:

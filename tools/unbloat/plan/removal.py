@@ -49,7 +49,7 @@ class Removal:
             "keys": sorted(self.support.keys),
             "environment": sorted(self.support.environment),
             "arguments": [
-                {"file": pin.file, "function": _span_to_json(pin.function), "name": pin.name, "value": pin.value}
+                {"file": pin.file, "function": _span_to_json(pin.function), "name": pin.name, "values": list(pin.values)}
                 for pin in sorted(self.support.arguments, key=lambda pin: (pin.file, pin.function, pin.name))
             ],
         }
@@ -67,11 +67,13 @@ class Removal:
             support=Support(
                 keys=frozenset(data["keys"]),
                 environment=frozenset(data["environment"]),
-                arguments=frozenset(
-                    PinnedArgument(pin["file"], Span(*pin["function"]), pin["name"], pin["value"]) for pin in data["arguments"]
-                ),
+                arguments=frozenset(map(_pin_from_json, data["arguments"])),
             ),
         )
+
+
+def _pin_from_json(data: dict[str, Any]) -> PinnedArgument:
+    return PinnedArgument(data["file"], Span(*data["function"]), data["name"], tuple(data["values"]))
 
 
 def _span_to_json(span: Span) -> list[int]:

@@ -42,7 +42,7 @@ class View:
 
     @cached_property
     def purity(self) -> Purity:
-        return Purity(self.program, self.contract)
+        return Purity(self.program, self.facts, self.contract)
 
     @cached_property
     def references(self) -> References:

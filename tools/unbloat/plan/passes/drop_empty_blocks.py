@@ -1,7 +1,8 @@
-"""Drop `if`s and loops that no longer do anything.
+"""Drop `if`s, loops and statements that no longer do anything.
 
-Safe because every block is empty (`pass` only), and evaluating the test, or walking the iterable, leaves no trace; the
-target of a dropped loop must not be read afterwards. Bare constants and names as statements go for the same reason.
+Safe because every block is empty (`pass` only), and evaluating the test, or walking the iterable, leaves no trace: the
+runs saw nothing but containers there. The target of a dropped loop must not be read anywhere. A call as a statement
+goes if the function only computes.
 """
 
 from __future__ import annotations
@@ -26,13 +27,20 @@ EXAMPLES = (
         def run(cfg, values=(1,)):
             if len(values) > 1:
                 pass
-            for name in ("a", "b"):
+            for name in values:
                 pass
+            describe(values)
             return values
+
+        def describe(values):
+            return [str(value) for value in values]
         """,
         after="""
         def run(cfg, values=(1,)):
             return values
+
+        def describe(values):
+            return [str(value) for value in values]
         """,
     ),
     Example(
@@ -83,7 +91,7 @@ def _does_nothing(view: View, module: Module, node: ast.stmt) -> bool:
         case ast.Expr():
             if is_docstring(module.parents[node], node):
                 return False
-            return isinstance(node.value, ast.Constant | ast.Name | ast.Attribute) and not _is_ellipsis(node.value)
+            return not _is_ellipsis(node.value) and view.purity.is_pure(module, node.value)
     return False
 
 
@@ -96,20 +104,9 @@ def _is_empty(block: list[ast.stmt]) -> bool:
 
 
 def _walk_is_free(view: View, module: Module, node: ast.For) -> bool:
-    """The iterable is a container for sure, and nobody asks where the loop ended."""
-    if not isinstance(node.target, ast.Name) or not isinstance(node.iter, ast.Name | ast.Tuple | ast.List):
+    """Nobody asks where the loop ended, and walking leaves no trace."""
+    names = {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+    if any(isinstance(part, ast.Attribute | ast.Subscript) for part in ast.walk(node.target)):
         return False
-    if isinstance(node.iter, ast.Name) and not _is_container(module, node.iter):
-        return False
-    name = node.target.id
-    scopes = module.scopes.by_node.values()
-    return not any(name in scope.reads for scope in scopes) and view.purity.is_pure(module, node.iter)
-
-
-def _is_container(module: Module, node: ast.Name) -> bool:
-    """A variable that only ever holds containers written down in the code; a default counts."""
-    scope = module.scopes.of_name[node].resolve(node.id)
-    if scope is None:
-        return False
-    displays = ast.List | ast.Tuple | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp
-    return all(isinstance(binding.value, displays) for binding in scope.bindings[node.id])
+    read = any(names & scope.reads.keys() for scope in module.scopes.by_node.values())
+    return not read and view.purity.is_pure(module, node.iter) and view.purity.walks_freely(module, node.iter)

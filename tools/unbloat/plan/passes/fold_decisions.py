@@ -223,7 +223,7 @@ def _fold(view: View, module: Module, test: ast.expr, edit: Edit, outcome: bool,
 
 def _because(view: View, support: Support) -> str:
     parts = [f"{key} {_shown(*view.facts.values[key][0])}" for key in sorted(support.keys)]
-    parts += [f"argument {pin.name}={pin.value!r}" for pin in sorted(support.arguments, key=lambda pin: pin.name)]
+    parts += [f"argument {pin.name} in {pin.values!r}" for pin in sorted(support.arguments, key=lambda pin: pin.name)]
     parts += [f"${name}" for name in sorted(support.environment)]
     return f" ({', '.join(parts[:4])}{', …' if len(parts) > 4 else ''})" if parts else ""
 

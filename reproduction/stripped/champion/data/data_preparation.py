@@ -1,0 +1,241 @@
+"""
+Data preparation for ARC style tasks.
+
+Reads the task files, draws the context pairs of every task, puts all grids on one canvas
+and builds the data loaders for the trainer.
+
+The yardstick benchmark (3x3 grids, four skills) lives here as well: it is our smoke test
+for new context encoders, see ``generate_yardstick_tasks``.
+"""
+
+from champion import pinned
+import concurrent.futures
+import json
+import random
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch.utils.data import DataLoader, TensorDataset
+
+from champion.data.context_data import ContextPair
+from champion.data.datasets import ArcPairDataset
+from champion.utils.padding_utils import pad_to_fixed_size
+NUM_SHAPE_CLASSES = 11
+INSPECT_FIRST_N = 2
+
+Sample = Tuple[torch.Tensor, torch.Tensor, ContextPair, str]
+
+
+def _cfg_get(cfg: Any, dotted: str, default: Any = None) -> Any:
+    """Read ``a.b.c`` from cfg, raises KeyError if a node is missing."""
+    node = cfg
+    for part in dotted.split("."):
+        node = node.get(part, None)
+    return default if node is None else node
+
+
+def _as_bool(value: Any, default: bool = False) -> bool:
+    return bool(value)
+
+
+def load_task_files(
+    directory: Union[str, Path],
+    cfg: DictConfig,
+    include_synthetic: bool = False,
+    synthetic_dir: Optional[str] = None,
+) -> Dict[str, Dict[str, Any]]:
+    """
+    Load all task files below ``directory`` with a pool of threads.
+
+    Args:
+        directory: searched recursively for ``*.json``
+        cfg: the config
+        include_synthetic: also read ``synthetic_dir`` and accept list-shaped files
+        synthetic_dir: where the synthetic files are
+
+    Returns:
+        list of (task id, task) tuples
+    """
+    pinned.check(cfg)
+    pinned.check_argument('include_synthetic', include_synthetic, (False,), 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:185-186')
+    pinned.check_argument('synthetic_dir', synthetic_dir, ('jarc_reactor/data/synthetic_data/training',), 'champion/data/data_preparation.py:159-165')
+    directory = Path(directory)
+    if not directory.exists():
+        raise FileNotFoundError(f"Data directory not found: {directory}")
+    files = sorted(directory.glob("*.json"))
+    if not files:
+        raise ValueError(f"No task files in {directory}")
+
+    n_workers = OmegaConf.select(cfg, "data.load_workers", default=None)
+    n_inspect = _cfg_get(cfg, "data.inspect_files", INSPECT_FIRST_N)
+
+    def _load_one(path: Path) -> Optional[Dict[str, Any]]:
+        with open(path, "r", encoding="utf-8") as handle:
+            data = json.load(handle)
+        return data
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=n_workers) as executor:
+        loaded = list(executor.map(_load_one, files))
+
+    # have a look at the first files, saves a lot of time when the generator changed again
+    first = list(zip(files, loaded))[:n_inspect]
+    for path, data in first:
+        pass
+
+    tasks: Dict[str, Dict[str, Any]] = {}
+    for path, data in zip(files, loaded):
+        if data is None or "train" not in data:
+            # list-shaped or unreadable
+            continue
+        tasks[path.stem] = data
+    return tasks
+
+
+# ---------------------------------------------------------------------------
+# contexts
+# ---------------------------------------------------------------------------
+def _pad_grids(grids: Iterable[Any], canvas: Tuple[int, int], pad_value: int) -> List[torch.Tensor]:
+    """Grids as lists -> padded float tensors."""
+    return [pad_to_fixed_size(torch.tensor(grid, dtype=torch.long), canvas, pad_value) for grid in grids]
+
+
+def build_context_map(tasks: Dict[str, Dict[str, Any]], cfg: DictConfig, dynamic_pairs: bool) -> Dict[str, ContextPair]:
+    """
+    Draw the context pairs, fresh for every sample.
+
+    ``dynamic_pairs`` decides whether a task with fewer pairs than asked for gets fewer
+    context pairs (True) or is filled up with padding (False).
+    """
+    pinned.check(cfg)
+    pinned.check_argument('dynamic_pairs', dynamic_pairs, (True,), 'champion/data/data_preparation.py:241-246')
+    canvas = (cfg.model.max_h, cfg.model.max_w)
+    pad_value = cfg.model.pad_token_id
+    num_context_pairs = cfg.data.num_context_pairs
+    max_context_pairs = cfg.data.max_context_pairs
+
+    def _draw_one(task: Dict[str, Any]) -> ContextPair:
+        examples = task["train"]
+        if not examples:
+            return ContextPair()
+        k = min(len(examples), num_context_pairs, max_context_pairs)
+        chosen = random.sample(examples, k)
+
+        ctx_in = torch.stack(_pad_grids([pair["input"] for pair in chosen], canvas, pad_value))
+        ctx_out = torch.stack(_pad_grids([pair["output"] for pair in chosen], canvas, pad_value))
+        return ContextPair(context_input=ctx_in, context_output=ctx_out)
+
+    n_workers = cfg.data.get("context_workers", None)
+    with concurrent.futures.ThreadPoolExecutor(max_workers=n_workers) as executor:
+        drawn = list(executor.map(_draw_one, tasks.values()))
+
+    context_map = dict(zip(tasks, drawn))
+    return context_map
+
+
+def _drop_identical(context: ContextPair, src: torch.Tensor, dynamic_pairs: bool, pad_value: int) -> ContextPair:
+    """Remove the context pairs that would give the answer away. May return an empty context."""
+    n_pairs = context.num_pairs
+    keep = [i for i in range(n_pairs) if not torch.equal(context.context_input[i], src)]
+    if len(keep) == n_pairs:
+        return context
+
+    # never leave a sample without any context
+    keep = keep or [0]
+    ctx_in = context.context_input[keep]
+    ctx_out = context.context_output[keep]
+    return ContextPair(context_input=ctx_in, context_output=ctx_out)
+
+
+def process_examples(
+    tasks: Dict[str, Dict[str, Any]],
+    split: str,
+    context_map: Dict[str, ContextPair],
+    cfg: DictConfig,
+    dynamic_pairs: bool,
+) -> List[Sample]:
+    """
+    Pad every pair of one split and attach its context.
+
+    Returns:
+        (src, tgt, ctx_in, ctx_out, task_id) tuples
+    """
+    pinned.check(cfg)
+    pinned.check_argument('dynamic_pairs', dynamic_pairs, (True,), 'champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:275')
+    canvas = (cfg.model.max_h, cfg.model.max_w)
+    pad_value = cfg.model.pad_token_id
+
+    samples: List[Sample] = []
+    for task_id, task in tasks.items():
+        pairs = task.get(split, [])
+        sources = _pad_grids([pair["input"] for pair in pairs], canvas, pad_value)
+        targets = _pad_grids([pair["output"] for pair in pairs], canvas, pad_value)
+        for src, tgt in zip(sources, targets):
+            context = _drop_identical(context_map[task_id], src, dynamic_pairs, pad_value)
+            samples.append((src, tgt, context, task_id))
+    return samples
+
+
+# ---------------------------------------------------------------------------
+# entry point
+# ---------------------------------------------------------------------------
+def prepare_data(cfg: DictConfig):
+    """
+    Prepare everything for a run.
+
+    Args:
+        cfg: full hydra config, is not modified
+        mode: 'train' or 'eval'
+
+    Returns:
+        train_loader, val_loader
+    """
+    pinned.check(cfg)
+
+    dynamic_pairs = bool(getattr(cfg.model.context_encoder, "dynamic_pairs", True))
+    only_synthetic = _as_bool(_cfg_get(cfg, "training.current_data_is_synthetic", False))
+    synthetic_dir = _cfg_get(cfg, "training.synthetic_data_dir", None)
+    if OmegaConf.is_struct(cfg):
+        # vocab_size and friends are written back below
+        OmegaConf.set_struct(cfg, False)
+
+    # --- training ---
+    train_dir = cfg.data.training_data_dir
+    tasks = load_task_files(
+        train_dir,
+        cfg,
+        include_synthetic=only_synthetic,
+        synthetic_dir=synthetic_dir,
+    )
+    context_map = build_context_map(tasks, cfg, dynamic_pairs)
+
+    # one list per split, in the order of the files
+    train_samples = process_examples(tasks, "train", context_map, cfg, dynamic_pairs)
+    val_samples = process_examples(tasks, "test", context_map, cfg, dynamic_pairs)
+
+    # sorted, so that the map does not depend on the order of the files
+    task_ids = sorted({sample[3] for sample in train_samples + val_samples})
+    task_id_map = {task_id: index for index, task_id in enumerate(task_ids)}
+
+    train_dataset = ArcPairDataset(
+        [sample[0] for sample in train_samples],
+        [sample[1] for sample in train_samples],
+        [sample[2] for sample in train_samples],
+        [task_id_map[sample[3]] for sample in train_samples],
+    )
+    val_dataset = ArcPairDataset(
+        [sample[0] for sample in val_samples],
+        [sample[1] for sample in val_samples],
+        [sample[2] for sample in val_samples],
+        [task_id_map[sample[3]] for sample in val_samples],
+    )
+    vocab_size = max(train_dataset.max_value(), val_dataset.max_value()) + 1
+    cfg.model.vocab_size = vocab_size
+    cfg.model.V_colours = vocab_size
+    cfg.model.S_shapes = NUM_SHAPE_CLASSES
+
+    with open("task_id_map.json", "w", encoding="utf-8") as handle:
+        json.dump(task_id_map, handle, indent=2)
+    return train_dataset, val_dataset, task_id_map

@@ -1,0 +1,207 @@
+"""The command line: every command reads one strip.toml and exits with 0, 1 (a difference was found) or 2 (bad input)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from unbloat.errors import UnbloatError
+from unbloat.measure import Measure, measure_path
+from unbloat.phases import (
+    Recording,
+    chosen_phases,
+    journaled,
+    plan_phase,
+    recording,
+    strip_phase,
+    verify_tree,
+)
+from unbloat.plan.removal import Removal
+from unbloat.record import Say
+from unbloat.report.explain import explain, locate
+from unbloat.report.progress import progress
+from unbloat.report.status import rejected, status_page
+from unbloat.report.tables import file_rows, size_table
+from unbloat.strip import PhaseRun
+from unbloat.subject import Phase, load_subject
+
+BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    options = _parser().parse_args(arguments)
+    console = Console(stderr=False, soft_wrap=True)
+    try:
+        return int(options.command(options, console))
+    except UnbloatError as error:
+        print(f"unbloat: error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("unbloat: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="unbloat", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, function, text in (
+        ("record", _record, "run the workloads on the legacy: goldens and evidence"),
+        ("plan", _plan, "print what would go, why, and on what evidence; change nothing"),
+        ("strip", _strip, "strip the phases, one after the other, and put the tree in place"),
+        ("verify", _verify, "compare a tree with the legacy's goldens"),
+        ("report", _report, "write the status page and print the sizes"),
+        ("explain", _explain, "tell the fate of a legacy line"),
+        ("measure", _measure, "count statements, decisions and more in a tree"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(command=function)
+        if name == "measure":
+            command.add_argument("tree", type=Path, help="a Python file or a folder")
+            command.add_argument("--json", action="store_true", help="print one JSON object")
+            continue
+        command.add_argument("--subject", type=Path, default=Path("strip.toml"), help="the strip.toml (default: %(default)s)")
+        if name in ("plan", "strip", "verify"):
+            command.add_argument("--phase", help="stop after this phase (default: all)")
+        if name == "plan":
+            command.add_argument("--json", type=Path, help="also write the plan to this file")
+        if name == "verify":
+            command.add_argument("--tree", type=Path, help="the folder that holds the package (default: the stripped one)")
+        if name == "report":
+            command.add_argument("--status", type=Path, help="write the status page to this file")
+        if name == "explain":
+            command.add_argument("place", metavar="FILE:LINE", help="a line of the legacy")
+    return parser
+
+
+def _record(options: argparse.Namespace, console: Console) -> int:
+    subject = load_subject(options.subject)
+    with progress(console, "record") as say, recording(subject, say) as recorded:
+        for name, golden in recorded.goldens.items():
+            say(f"{name}: {len(golden.entries)} entries, digest {golden.digest()}")
+    return 0
+
+
+def _plan(options: argparse.Namespace, console: Console) -> int:
+    subject = load_subject(options.subject)
+    phases = chosen_phases(subject, options.phase)
+    plan: list[dict[str, object]] = []
+    earlier: list[Removal] = []
+    with progress(console, "plan") as say, recording(subject, say) as recorded:
+        for phase in phases:
+            run = plan_phase(recorded, phase, earlier, say)
+            earlier += run.tally.accepted
+            plan += _show_plan(phase, run, say)
+    if options.json is not None:
+        _write(options.json, json.dumps(plan, indent=1) + "\n")
+        console.print(f"plan: {len(plan)} entries in {options.json}", markup=False)
+    return 0
+
+
+def _show_plan(phase: Phase, run: PhaseRun, say: Say) -> list[dict[str, object]]:
+    entries: list[dict[str, object]] = []
+    for removal in run.tally.accepted:
+        say(f"{removal.file}:{removal.line}  {removal.pass_name} [{removal.evidence.value}] {removal.reason}")
+        entries.append({"phase": phase.name, "fate": "remove", **removal.to_json()})
+    for fate, found in (("kept", run.tally.rejected), ("veto", run.tally.vetoed)):
+        for removal, reason in found:
+            say(f"{removal.file}:{removal.line}  {fate}: {reason}")
+            entries.append({"phase": phase.name, "fate": fate, "because": reason, **removal.to_json()})
+    return entries
+
+
+def _strip(options: argparse.Namespace, console: Console) -> int:
+    subject = load_subject(options.subject)
+    phases = chosen_phases(subject, options.phase)
+    earlier: list[Removal] = []
+    with progress(console, "strip") as say, recording(subject, say) as recorded:
+        for phase in phases:
+            say(f"phase {phase.name}")
+            run = strip_phase(recorded, phase, earlier, say)
+            earlier += run.tally.accepted
+            _show_tally(phase, run, say)
+    for phase in phases:
+        console.print(size_table(file_rows(subject, phase, earlier)))
+    return 0
+
+
+def _show_tally(phase: Phase, run: PhaseRun, say: Say) -> None:
+    tally = run.tally
+    for removal, reason in tally.vetoed:
+        say(f"vetoed {removal.file}:{removal.line}: {reason}")
+    spent = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in tally.seconds.items())
+    say(
+        f"phase {phase.name}: {len(tally.accepted)} removals accepted, {len(tally.rejected)} kept after all, "
+        f"{tally.verifications} verifications; {spent}"
+    )
+
+
+def _verify(options: argparse.Namespace, console: Console) -> int:
+    subject = load_subject(options.subject)
+    tree = (options.tree or subject.stripped).resolve()
+    with progress(console, "verify") as say, recording(subject, say) as recorded:
+        found = verify_tree(recorded, tree, chosen_phases(subject, options.phase), say)
+    for line in found:
+        console.print(f"differs: {line}", markup=False, highlight=False)
+    console.print(f"{tree.name}: {'differs from' if found else 'identical to'} the legacy", highlight=False)
+    return 1 if found else 0
+
+
+def _report(options: argparse.Namespace, console: Console) -> int:
+    subject = load_subject(options.subject)
+    done = {phase.name: journaled(subject, phase) for phase in subject.phases}
+    with progress(console, "report") as say, recording(subject, say) as recorded:
+        verdicts = {phase.name: _verdict(recorded, phase, say) for phase in subject.phases}
+    for phase in subject.phases:
+        console.print(size_table(file_rows(subject, phase, done[phase.name])))
+    page = status_page(subject, done, verdicts)
+    if options.status is not None:
+        _write(options.status, page)
+        console.print(f"status page: {options.status}", markup=False)
+    return 0 if all(verdict == "identical" for verdict in verdicts.values()) else 1
+
+
+def _verdict(recorded: Recording, phase: Phase, say: Say) -> str:
+    found = verify_tree(recorded, recorded.subject.stripped, [phase], say)
+    return found[0] if found else "identical"
+
+
+def _explain(options: argparse.Namespace, console: Console) -> int:
+    subject = load_subject(options.subject)
+    file, line = locate(subject, options.place)
+    phase = next((phase for phase in subject.phases if file in phase.files), subject.phases[-1])
+    accepted = [removal for one in subject.phases for removal in journaled(subject, one)]
+    with recording(subject, lambda _: None) as recorded:
+        view = PhaseRun(subject, phase, recorded.facts).view()
+        for text in explain(subject, view, file, line, accepted, rejected(subject, phase)):
+            console.print(text, markup=False, highlight=False)
+    return 0
+
+
+def _measure(options: argparse.Namespace, console: Console) -> int:
+    found = measure_path(options.tree)
+    everything = sum(found.values(), Measure())
+    if options.json:
+        print(json.dumps({"files": {name: asdict(one) for name, one in found.items()}, "total": asdict(everything)}))
+        return 0
+    for name, one in [*found.items(), ("total", everything)]:
+        counts = " ".join(f"{key}={value}" for key, value in asdict(one).items())
+        console.print(f"{name} {counts}", markup=False, highlight=False)
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

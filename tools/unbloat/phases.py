@@ -1,0 +1,147 @@
+"""What the commands do: plan, strip and verify the phases of a subject, each from the tree of the one before."""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from unbloat.errors import SubjectError, VerificationError
+from unbloat.evidence import Facts
+from unbloat.golden.compare import compare
+from unbloat.golden.ledger import Ledger
+from unbloat.plan.removal import Removal
+from unbloat.record import Say, record, subject_key
+from unbloat.strip import Judge, PhaseRun, removals_of, tree_digest, write_output
+from unbloat.subject import Phase, Subject
+from unbloat.verify.checks import faults
+from unbloat.verify.journal import Journal, read_journal
+from unbloat.verify.outcome import Failed, Request
+from unbloat.verify.server import Server
+from unbloat.verify.trees import read_tree
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A warm server with everything that was recorded on the legacy."""
+
+    subject: Subject
+    server: Server
+    goldens: Mapping[str, Ledger]
+    facts: Facts
+    key: str
+
+
+@contextmanager
+def recording(subject: Subject, say: Say) -> Iterator[Recording]:
+    """Start the server and record, or find what was recorded."""
+    with Server(subject.preload) as server:
+        goldens, facts = record(subject, server, say)
+        yield Recording(subject, server, goldens, facts, subject_key(subject, server.environment))
+
+
+def chosen_phases(subject: Subject, name: str | None) -> tuple[Phase, ...]:
+    """The phases up to the named one, or all.
+
+    Raises:
+        SubjectError: there is no such phase.
+    """
+    if name is None:
+        return subject.phases
+    names = [phase.name for phase in subject.phases]
+    if name not in names:
+        raise SubjectError(f"{subject.root / 'strip.toml'}: no phase {name!r}; known: {', '.join(names)}")
+    return subject.phases[: names.index(name) + 1]
+
+
+def journal_path(subject: Subject, phase: Phase) -> Path:
+    return subject.state / f"{phase.name}.journal.jsonl"
+
+
+def plan_phase(recorded: Recording, phase: Phase, earlier: Sequence[Removal], say: Say) -> PhaseRun:
+    """Everything that a phase would try, checked without running a workload."""
+    run = PhaseRun(recorded.subject, phase, recorded.facts, earlier)
+
+    def judge(batch: tuple[Removal, ...]) -> str | None:
+        return next(iter(run.candidate(batch)[1]), None)
+
+    run.run(judge, None, say)
+    return run
+
+
+def strip_phase(recorded: Recording, phase: Phase, earlier: Sequence[Removal], say: Say) -> PhaseRun:
+    """Strip one phase and put the tree in place; a run that was killed goes on where it was."""
+    started = time.perf_counter()
+    run = PhaseRun(recorded.subject, phase, recorded.facts, earlier)
+    basis = tree_digest({str(index): repr(removal).encode() for index, removal in enumerate(earlier)})
+    journal = Journal(journal_path(recorded.subject, phase), f"{recorded.key}/{phase.name}/{basis[:16]}")
+    judge = Judge(run, recorded.server, recorded.goldens, say)
+    if not run.tally.accepted and (reason := judge(())) is not None:
+        raise VerificationError(f"phase {phase.name}: the tree it starts from differs from the legacy: {reason}")
+    run.run(judge, journal, say)
+    digest = write_output(recorded.subject, run)
+    if journal.events[-1]["event"] != "done":
+        journal.add({"event": "done", "digest": digest})
+    run.tally.seconds["all"] = time.perf_counter() - started
+    return run
+
+
+def journaled(subject: Subject, phase: Phase) -> list[Removal]:
+    """What an earlier `strip` accepted.
+
+    Raises:
+        SubjectError: the phase was not stripped to its end.
+    """
+    events = read_journal(journal_path(subject, phase))
+    if not events or events[-1]["event"] != "done":
+        raise SubjectError(f"phase {phase.name!r} is not stripped yet; run `unbloat strip --phase {phase.name}` first")
+    return removals_of(events)
+
+
+def verify_tree(recorded: Recording, tree: Path, phases: Sequence[Phase], say: Say) -> list[str]:
+    """Compare a tree with the legacy's goldens on every gate workload; one line per difference.
+
+    Raises:
+        SubjectError: the tree does not hold the package.
+    """
+    subject = recorded.subject
+    if not (tree / subject.package / "__init__.py").is_file():
+        raise SubjectError(f"{tree}: holds no package {subject.package!r}; strip first, or name another --tree")
+    found = _static_faults(subject, tree)
+    names = list(dict.fromkeys(name for phase in phases for name in phase.gate))
+    forbidden = () if tree == subject.legacy else (subject.legacy,)
+    requests = [Request(tree, subject.workload(name), forbidden=forbidden, seed=subject.seed) for name in names]
+    for name, run in zip(names, recorded.server.run_many(requests), strict=True):
+        if isinstance(run, Failed):
+            found.append(run.reason)
+            say(f"{name}: {run.reason}")
+            continue
+        divergence = compare(recorded.goldens[name], run.ledger)
+        if divergence is not None:
+            found.append(f"workload '{name}' differs at `{divergence.entry}`: {divergence.what}")
+        say(f"{name}: {'identical' if divergence is None else divergence.what} ({run.seconds:.1f} s)")
+    return found
+
+
+def _static_faults(subject: Subject, tree: Path) -> list[str]:
+    """Modules that do not compile or read names that nobody defines."""
+    files = {
+        f"{subject.package}/{name}": content.decode()
+        for name, content in read_tree(tree / subject.package).items()
+        if name.endswith(".py")
+    }
+    legacy = {file: ast.parse((subject.legacy / file).read_bytes()) for file in subject.sources()}
+    changed = {
+        file: text
+        for file, text in files.items()
+        if file not in legacy or text.encode() != (subject.legacy / file).read_bytes()
+    }
+    try:
+        parsed = {file: ast.parse(text) for file, text in files.items()}
+    except SyntaxError as error:
+        return [f"does not compile: {error}"]
+    # Scopes are matched by legacy positions, which a tree read from disk does not have: names and imports remain.
+    return [fault for fault in faults(legacy, parsed, changed) if "undefined name" in fault or "imports" in fault]
