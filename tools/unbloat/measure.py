@@ -69,13 +69,20 @@ def measure_path(path: Path) -> dict[str, Measure]:
         SubjectError: there is no such path, or it holds no Python.
     """
     if path.is_file():
-        return {path.name: measure_source(path.read_text(encoding="utf-8"), str(path))}
+        return {path.name: measure_source(_read(path), str(path))}
     if not path.is_dir():
         raise SubjectError(f"{path}: no such file or folder")
     files = [file for file in sorted(path.rglob("*.py")) if "__pycache__" not in file.parts]
     if not files:
         raise SubjectError(f"{path}: holds no Python files")
-    return {file.relative_to(path).as_posix(): measure_source(file.read_text(encoding="utf-8"), str(file)) for file in files}
+    return {file.relative_to(path).as_posix(): measure_source(_read(file), str(file)) for file in files}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SubjectError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def _decisions(node: ast.AST) -> int:

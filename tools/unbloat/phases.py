@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unbloat.errors import SubjectError, VerificationError
+from unbloat.edit.changes import parse
 from unbloat.evidence import Facts
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
@@ -89,16 +90,35 @@ def strip_phase(recorded: Recording, phase: Phase, earlier: Sequence[Removal], s
     return run
 
 
-def journaled(subject: Subject, phase: Phase) -> list[Removal]:
+def journaled(recorded: Recording, phase: Phase) -> list[Removal]:
     """What an earlier `strip` accepted.
 
     Raises:
-        SubjectError: the phase was not stripped to its end.
+        SubjectError: the phase was not stripped to its end, or not from what is there now.
     """
-    events = read_journal(journal_path(subject, phase))
+    events = read_journal(journal_path(recorded.subject, phase))
+    again = f"run `unbloat strip --phase {phase.name}` first"
     if not events or events[-1]["event"] != "done":
-        raise SubjectError(f"phase {phase.name!r} is not stripped yet; run `unbloat strip --phase {phase.name}` first")
+        raise SubjectError(f"phase {phase.name!r} is not stripped yet; {again}")
+    if not str(events[0].get("key")).startswith(f"{recorded.key}/{phase.name}/"):
+        raise SubjectError(f"phase {phase.name!r} was stripped before something that it depends on changed; {again}")
     return removals_of(events)
+
+
+def stripped_phases(recorded: Recording) -> dict[str, list[Removal]]:
+    """What was accepted in each phase, up to the first one that is open.
+
+    Raises:
+        SubjectError: no phase is stripped.
+    """
+    phases = recorded.subject.phases
+    done = {phases[0].name: journaled(recorded, phases[0])}
+    for phase in phases[1:]:
+        try:
+            done[phase.name] = journaled(recorded, phase)
+        except SubjectError:
+            break
+    return done
 
 
 def verify_tree(recorded: Recording, tree: Path, phases: Sequence[Phase], say: Say) -> list[str]:
@@ -128,20 +148,21 @@ def verify_tree(recorded: Recording, tree: Path, phases: Sequence[Phase], say: S
 
 def _static_faults(subject: Subject, tree: Path) -> list[str]:
     """Modules that do not compile or read names that nobody defines."""
-    files = {
-        f"{subject.package}/{name}": content.decode()
-        for name, content in read_tree(tree / subject.package).items()
-        if name.endswith(".py")
-    }
-    legacy = {file: ast.parse((subject.legacy / file).read_bytes()) for file in subject.sources()}
+    files: dict[str, str] = {}
+    parsed: dict[str, ast.Module] = {}
+    for name, content in read_tree(tree / subject.package).items():
+        if name.endswith(".py"):
+            file = f"{subject.package}/{name}"
+            try:
+                files[file] = content.decode()
+                parsed[file] = parse(files[file])
+            except (SyntaxError, ValueError) as error:
+                return [f"{file}: does not compile: {error}"]
+    legacy = {file: parse((subject.legacy / file).read_text(encoding="utf-8")) for file in subject.sources()}
     changed = {
         file: text
         for file, text in files.items()
         if file not in legacy or text.encode() != (subject.legacy / file).read_bytes()
     }
-    try:
-        parsed = {file: ast.parse(text) for file, text in files.items()}
-    except SyntaxError as error:
-        return [f"does not compile: {error}"]
     # Scopes are matched by legacy positions, which a tree read from disk does not have: names and imports remain.
     return [fault for fault in faults(legacy, parsed, changed) if "undefined name" in fault or "imports" in fault]

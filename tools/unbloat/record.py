@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import unbloat
-from unbloat.errors import VerificationError
+from unbloat.errors import VerificationError, WorkloadError
 from unbloat.evidence import Facts
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
 from unbloat.golden.store import load, save
-from unbloat.subject import Subject, Workload, check_manifest
+from unbloat.subject import Subject, Workload, check_manifest, check_sources
 from unbloat.verify.determinism_check import assert_deterministic
 from unbloat.verify.outcome import Failed
 from unbloat.verify.server import Server
@@ -26,19 +27,19 @@ def record(subject: Subject, server: Server, say: Say) -> tuple[dict[str, Ledger
     """The goldens and the facts of every workload; what an earlier run recorded under the same key is used again.
 
     Raises:
-        SubjectError: the legacy differs from its manifest.
+        SubjectError: the legacy differs from its manifest, or cannot be read.
         WorkloadError: a workload raised or does not repeat.
         VerificationError: probing changed what a workload computes.
     """
     check_manifest(subject)
+    check_sources(subject)
     folder = subject.state / "golden" / subject_key(subject, server.environment)
     goldens, runs = {}, {}
     for workload in subject.workloads:
         golden_path, evidence_path = folder / f"{workload.name}.golden.json", folder / f"{workload.name}.evidence.json"
-        if golden_path.is_file() and evidence_path.is_file():
+        if (before := _recorded_before(golden_path, evidence_path)) is not None:
             say(f"{workload.name}: recorded before")
-            goldens[workload.name] = load(golden_path)
-            runs[workload.name] = json.loads(evidence_path.read_text(encoding="utf-8"))
+            goldens[workload.name], runs[workload.name] = before
             continue
         say(f"{workload.name}: recording twice")
         golden = assert_deterministic(server, subject.legacy, workload, seed=subject.seed)
@@ -54,15 +55,24 @@ def record(subject: Subject, server: Server, say: Say) -> tuple[dict[str, Ledger
 def subject_key(subject: Subject, environment: object) -> str:
     """A digest of everything that recordings and plans depend on, this tool included."""
     digest = hashlib.sha256(json.dumps(environment, sort_keys=True, default=str).encode())
-    files = [subject.root / "strip.toml", *subject.root.glob("*.py"), *Path(unbloat.__file__).parent.rglob("*.py")]
-    files += [subject.legacy / file for file in subject.sources()]
+    files = [subject.root / "strip.toml", *subject.outside(), *Path(unbloat.__file__).parent.rglob("*.py")]
+    files += [path for path in (subject.legacy / subject.package).rglob("*") if "__pycache__" not in path.parts]
     files += [subject.config_file] if subject.config_file is not None else []
     for path in subject.inputs:
         files += [path] if path.is_file() else [inner for inner in path.rglob("*") if inner.is_file()]
     for file in sorted(set(files)):
         if file.is_file():
-            digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+            name = os.path.relpath(file, subject.root)
+            digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:24]
+
+
+def _recorded_before(golden: Path, evidence: Path) -> tuple[Ledger, dict[str, object]] | None:
+    """None also for what a crash of the machine left half written: it is recorded again."""
+    try:
+        return load(golden), json.loads(evidence.read_text(encoding="utf-8"))
+    except (WorkloadError, FileNotFoundError, ValueError):
+        return None
 
 
 def _observe(subject: Subject, server: Server, workload: Workload, golden: Ledger) -> dict[str, object]:

@@ -11,24 +11,25 @@ import ast
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unbloat.edit import Edit, render
+from unbloat.edit import Edit, Span, render
+from unbloat.edit.changes import parse
 from unbloat.evidence import Facts, identifiers_of
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
 from unbloat.plan.guard import MODULE, guard_edits, guard_source
-from unbloat.plan.passes import STAGES
+from unbloat.plan.passes import STAGES, Pass
 from unbloat.plan.removal import Removal
 from unbloat.plan.view import View, specialised
 from unbloat.subject import Phase, Subject
 from unbloat.verify.checks import faults
 from unbloat.verify.journal import Journal
 from unbloat.verify.outcome import Failed, Request
-from unbloat.verify.search import Accepted, settle
+from unbloat.verify.search import Accepted, OtherSearchError, Outcome, Rejected, settle
 from unbloat.verify.server import Server
 from unbloat.verify.trees import read_tree, replace_tree, write_tree
 
@@ -59,53 +60,69 @@ class PhaseRun:
         phase: Phase,
         facts: Facts,
         earlier: Sequence[Removal] = (),
-        extra: Callable[[View], Iterator[Removal]] | None = None,
+        stages: Sequence[Sequence[Pass]] = STAGES,
     ) -> None:
         self.subject = subject
         self.phase = phase
         self.facts = facts
         self.tally = Tally()
         self._earlier = list(earlier)
-        self._extra = extra
+        self._stages = stages
         self._sources = {file: _read(subject.legacy / file) for file in subject.sources()}
-        self._trees = {file: ast.parse(text) for file, text in self._sources.items()}
-        self._outside = identifiers_of(sorted(subject.root.glob("*.py")))
+        self._trees = {file: parse(text) for file, text in self._sources.items()}
+        self._outside = identifiers_of(subject.outside())
         self._files = frozenset(phase.files)
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
     def run(self, judge: Callable[[tuple[Removal, ...]], str | None], journal: Journal | None, say: Say) -> None:
         """Rounds until nothing new is proposed; with a journal, from where an earlier run stopped."""
-        if journal is not None:
-            self._replay(journal, say)
+        past = self._replay(journal, say) if journal is not None else []
         while batch := self._batch():
             self.tally.rounds += 1
             say(f"round {self.tally.rounds}: {len(batch)} removals proposed")
-            for outcome in settle(batch, judge):
-                event: dict[str, Any]
-                if isinstance(outcome, Accepted):
-                    self.tally.accepted += outcome.items
-                    event = {"event": "accepted", "removals": [removal.to_json() for removal in outcome.items]}
-                else:
-                    self.tally.rejected.append((outcome.item, outcome.reason))
-                    event = {"event": "rejected", "removal": outcome.item.to_json(), "reason": outcome.reason}
-                    say(f"kept {outcome.item.file}:{outcome.item.line}: {outcome.reason}")
-                if journal is not None:
-                    journal.add(event)
+            try:
+                for number, outcome in enumerate(settle(batch, judge, past)):
+                    event = self._take(outcome, say)
+                    if journal is not None and number >= len(past):
+                        journal.add(event)
+            except OtherSearchError:
+                assert journal is not None
+                say("the journal does not fit what is proposed; starting over")
+                journal.restart()
+                self.tally, past = Tally(), []
+                continue
+            past = []
             if journal is not None:
                 journal.add({"event": "round", "number": self.tally.rounds})
 
-    def _replay(self, journal: Journal, say: Say) -> None:
+    def _take(self, outcome: Outcome[Removal], say: Say) -> dict[str, Any]:
+        """Count an outcome; the journal's event for it."""
+        if isinstance(outcome, Accepted):
+            self.tally.accepted += outcome.items
+            return {"event": "accepted", "removals": [removal.to_json() for removal in outcome.items]}
+        self.tally.rejected.append((outcome.item, outcome.reason))
+        say(f"kept {outcome.item.file}:{outcome.item.line}: {outcome.reason}")
+        return {"event": "rejected", "removal": outcome.item.to_json(), "reason": outcome.reason}
+
+    def _replay(self, journal: Journal, say: Say) -> list[Outcome[Removal]]:
+        """Take over the rounds that came to their end; the outcomes of the one that did not."""
+        unfinished: list[Outcome[Removal]] = []
         for event in journal.events:
             match event["event"]:
                 case "accepted":
-                    self.tally.accepted += [Removal.from_json(removal) for removal in event["removals"]]
+                    unfinished.append(Accepted(tuple(map(Removal.from_json, event["removals"]))))
                 case "rejected":
-                    self.tally.rejected.append((Removal.from_json(event["removal"]), event["reason"]))
+                    unfinished.append(Rejected(Removal.from_json(event["removal"]), event["reason"]))
                 case "round":
+                    for outcome in unfinished:
+                        self._take(outcome, say)
+                    unfinished.clear()
                     self.tally.rounds = event["number"]
-        if self.tally.accepted:
-            say(f"resuming: {len(self.tally.accepted)} removals accepted before")
+        known = [*self.tally.accepted, *(item for one in unfinished if isinstance(one, Accepted) for item in one.items)]
+        if known:
+            say(f"resuming: {len(known)} removals accepted before")
+        return unfinished
 
     def _batch(self) -> tuple[Removal, ...]:
         """Everything new that the first stage with anything to say proposes."""
@@ -114,14 +131,13 @@ class PhaseRun:
         known = {(removal.file, removal.edit) for removal in self.tally.accepted}
         known |= {(removal.file, removal.edit) for removal, _ in self.tally.rejected}
         self.tally.vetoed.clear()
-        for stage in STAGES:
+        for stage in self._stages:
             batch: dict[tuple[str, Edit], Removal] = {}
-            proposals = (removal for one in stage for removal in one.propose(view))
-            for removal in [*proposals, *(self._extra(view) if self._extra is not None else ())]:
+            for removal in (removal for one in stage for removal in one.propose(view)):
                 place = (removal.file, removal.edit)
                 if place in known or place in batch:
                     continue
-                if (reason := view.is_vetoed(removal.file, removal.place)) is not None:
+                if (reason := _vetoed(view, removal)) is not None:
                     self.tally.vetoed.append((removal, reason))
                     continue
                 batch[place] = removal
@@ -160,7 +176,7 @@ class PhaseRun:
         final = specialised(self._trees, edits)
         if guards:
             changed[pinned] = guard_source(self.facts, removals)
-            final[pinned] = ast.parse(changed[pinned])
+            final[pinned] = parse(changed[pinned])
         files = {**read_tree(self.subject.legacy / self.subject.package)}
         tree = {f"{self.subject.package}/{name}": content for name, content in files.items()}
         tree |= {file: text.encode() for file, text in changed.items()}
@@ -178,7 +194,6 @@ class Judge:
         self._server = server
         self._goldens = goldens
         self._say = say
-        self._base = len(run.tally.accepted)
 
     def __call__(self, batch: tuple[Removal, ...]) -> str | None:
         """None if the candidate cannot be told from the legacy; else the first thing that can."""
@@ -198,8 +213,8 @@ class Judge:
     def verify(self, files: Mapping[str, bytes]) -> str | None:
         """Write a tree to a folder of its own and compare every gate workload with its golden."""
         subject, phase = self._run.subject, self._run.phase
-        with tempfile.TemporaryDirectory(prefix="unbloat-candidate-") as folder:
-            tree = Path(folder).resolve()
+        with tempfile.TemporaryDirectory(prefix="tree-", dir=self._server.candidates) as folder:
+            tree = Path(folder)
             write_tree(tree, files)
             requests = [
                 Request(tree, subject.workload(name), forbidden=(subject.legacy,), seed=subject.seed) for name in phase.gate
@@ -228,6 +243,12 @@ def tree_digest(files: Mapping[str, bytes]) -> str:
     for name in sorted(files):
         digest.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
     return digest.hexdigest()
+
+
+def _vetoed(view: View, removal: Removal) -> str | None:
+    """The reason of a veto on anything that an edit rests on or takes away."""
+    places = [removal.place, *(Span(first, 0, last, 0) for first, last in removal.gone)]
+    return next((reason for place in places if (reason := view.is_vetoed(removal.file, place)) is not None), None)
 
 
 def _by_file(removals: Sequence[Removal]) -> dict[str, list[Edit]]:

@@ -4,36 +4,39 @@ A config with another value asks for code that is not here any more: `check` say
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 ABSENT = "<absent>"
-PRESENT = "<present>"
 
 # key: (pinned value, what went on its account)
 CONFIG = {
-    'data': ('<present>', 'champion/data/data_preparation.py:656-683, champion/data/data_preparation.py:686-690, champion/data/data_preparation.py:173-175 and 15 more'),
     'data.allow_identity_pairs': ('<absent>', 'champion/data/data_preparation.py:312-313'),
     'data.context_strategy': ('<absent>', 'champion/data/data_preparation.py:230, champion/data/data_preparation.py:237'),
-    'data.exclude_tasks': ('<absent>', 'champion/data/data_preparation.py:302, champion/data/data_preparation.py:306'),
-    'data.inspect_files': ('<absent>', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57, champion/data/data_preparation.py:193'),
-    'data.limit_train_samples': ('<absent>', 'champion/data/data_preparation.py:713-715, champion/data/data_preparation.py:717-719'),
-    'data.limit_val_samples': ('<absent>', 'champion/data/data_preparation.py:718-719'),
-    'data.log_to_file': ('<absent>', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
-    'data.max_context_pairs': (6, 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
+    'data.exclude_tasks': ('<absent>', 'champion/data/data_preparation.py:306'),
+    'data.inspect_files': ('<absent>', 'champion/data/data_preparation.py:193'),
     'data.mode': ('<absent>', 'champion/data/data_preparation.py:686-690, champion/data/data_preparation.py:626-628, champion/data/data_preparation.py:692'),
-    'data.num_context_pairs': (2, 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
     'data.shard': ('<absent>', 'champion/data/data_preparation.py:173-175'),
     'data.use_synthetic_yardstick': ('<absent>', 'champion/data/data_preparation.py:656-683, champion/data/data_preparation.py:654'),
-    'model': ('<present>', 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:54-55 and 2 more'),
-    'model.context_encoder': ('<present>', 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:275'),
     'model.context_encoder.dynamic_pairs': (True, 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:275'),
-    'model.max_h': (30, 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
-    'model.max_w': (30, 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
-    'model.pad_token_id': (10, 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
-    'training': ('<present>', 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:65-68, champion/data/data_preparation.py:54-55 and 4 more'),
-    'training.current_data_is_synthetic': (False, 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:65-68, champion/data/data_preparation.py:54-55 and 3 more'),
-    'training.include_synthetic_training_data': (False, 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57, champion/data/data_preparation.py:699'),
-    'training.synthetic_data_dir': ('jarc_reactor/data/synthetic_data/training', 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57 and 1 more'),
+    'training.current_data_is_synthetic': (False, 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:65-68, champion/data/data_preparation.py:185-186 and 1 more'),
+    'training.include_synthetic_training_data': (False, 'champion/data/data_preparation.py:699'),
+}
+
+# key: (pinned type, what went on its account); the value is free
+TYPES = {
+    'data': ('mapping', 'champion/data/data_preparation.py:656-683, champion/data/data_preparation.py:686-690, champion/data/data_preparation.py:173-175 and 15 more'),
+    'data.limit_train_samples': ('absent', 'champion/data/data_preparation.py:713-715, champion/data/data_preparation.py:717-719'),
+    'data.limit_val_samples': ('absent', 'champion/data/data_preparation.py:718-719'),
+    'data.log_to_file': ('absent', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
+    'data.max_context_pairs': ('int', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
+    'data.num_context_pairs': ('int', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
+    'model': ('mapping', 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:54-55 and 2 more'),
+    'model.context_encoder': ('mapping', 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:275'),
+    'model.max_h': ('int', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
+    'model.max_w': ('int', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
+    'model.pad_token_id': ('int', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
+    'training': ('mapping', 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:65-68, champion/data/data_preparation.py:54-55 and 4 more'),
+    'training.synthetic_data_dir': ('str', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
 }
 
 # name of an environment variable: (value, what went on its account)
@@ -52,6 +55,12 @@ def check(config, prefix=""):
         found = _find(config, key[len(prefix) :].strip("."))
         if not _agrees(value, found):
             raise _stripped(f"config key {key!r} is {found!r}", value, lines)
+    for key, (kind, lines) in TYPES.items():
+        if prefix and key != prefix and not key.startswith(prefix + "."):
+            continue
+        found = _find(config, key[len(prefix) :].strip("."))
+        if _kind(found) != kind:
+            raise _stripped(f"config key {key!r} is {found!r}", kind, lines)
     for name, (value, lines) in ENVIRONMENT.items():
         if os.environ.get(name) != value:
             raise _stripped(f"environment variable {name} is {os.environ.get(name)!r}", value, lines)
@@ -78,9 +87,15 @@ def _find(node, key):
     return node
 
 
+def _kind(found):
+    if found is ABSENT:
+        return "absent"
+    if isinstance(found, Mapping):
+        return "mapping"
+    return "list" if isinstance(found, Sequence) and not isinstance(found, str) else type(found).__name__
+
+
 def _agrees(value, found):
-    if value == PRESENT:
-        return found is not ABSENT and found is not None
     if isinstance(value, tuple) and value[:1] == (_KEYS,):
         return isinstance(found, Mapping) and [str(key) for key in found] == list(value[1])
     if isinstance(value, list):

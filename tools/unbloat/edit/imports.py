@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import libcst as cst
 
 
-def without_names(
-    original: cst.Import | cst.ImportFrom, updated: cst.Import | cst.ImportFrom, dropped: Collection[cst.CSTNode]
-) -> cst.Import | cst.ImportFrom:
-    if isinstance(original.names, cst.ImportStar):
-        return updated
-    names = [name for name in original.names if name not in dropped]
-    if len(names) == len(original.names) or not names:
-        return updated
-    last, former_last = names[-1], original.names[-1]
-    if last is former_last:
-        return updated.with_changes(names=names)
-    if isinstance(updated, cst.Import) or updated.rpar is None:
-        return updated.with_changes(names=[*names[:-1], last.with_changes(comma=cst.MaybeSentinel.DEFAULT)])
-    assert isinstance(last.comma, cst.Comma)
-    if isinstance(former_last.comma, cst.Comma):
-        space = _closing(last.comma.whitespace_after, former_last.comma.whitespace_after)
-        last = last.with_changes(comma=last.comma.with_changes(whitespace_after=space))
-        return updated.with_changes(names=[*names[:-1], last])
-    space = _closing(last.comma.whitespace_after, updated.rpar.whitespace_before)
-    last = last.with_changes(comma=cst.MaybeSentinel.DEFAULT)
-    return updated.with_changes(names=[*names[:-1], last], rpar=updated.rpar.with_changes(whitespace_before=space))
+def remaining(names: Sequence[cst.ImportAlias], dropped: Collection[cst.CSTNode]) -> list[cst.ImportAlias]:
+    """The names that stay, the last of them without a comma unless it was the last before."""
+    kept = [name for name in names if name not in dropped]
+    if kept and kept[-1] is not names[-1]:
+        kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
+    return kept
+
+
+def remaining_in_parentheses(
+    names: Sequence[cst.ImportAlias], parenthesis: cst.RightParen, dropped: Collection[cst.CSTNode]
+) -> tuple[list[cst.ImportAlias], cst.RightParen]:
+    """The names that stay and what closes them: comments go with their names, the last line break stays."""
+    kept = [name for name in names if name not in dropped]
+    if not kept or kept[-1] is names[-1]:
+        return kept, parenthesis
+    comma, former = kept[-1].comma, names[-1].comma
+    assert isinstance(comma, cst.Comma)
+    if isinstance(former, cst.Comma):
+        space = _closing(comma.whitespace_after, former.whitespace_after)
+        kept[-1] = kept[-1].with_changes(comma=comma.with_changes(whitespace_after=space))
+        return kept, parenthesis
+    space = _closing(comma.whitespace_after, parenthesis.whitespace_before)
+    return remaining(names, dropped), parenthesis.with_changes(whitespace_before=space)
 
 
 def _closing(

@@ -71,7 +71,7 @@ class LegacyText:
         return result
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def read_legacy(source: str) -> LegacyText:
     """Parse `source` once; the same legacy module is rendered many times."""
     text = source.removeprefix(BYTE_ORDER_MARK)
@@ -79,6 +79,9 @@ def read_legacy(source: str) -> LegacyText:
         module = cst.parse_module(text)
     except cst.ParserSyntaxError as error:
         raise EditError(f"line {error.raw_line}: LibCST cannot parse this source: {error.message}") from error
+    except cst.CSTValidationError as error:
+        # LibCST asks for a space in some places where Python needs none, as in `return(a if b else c)`.
+        raise EditError(f"LibCST cannot parse this source: {error}") from error
     positions = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
     ranges = {node: position for node, position in positions.items() if isinstance(position, CodeRange)}
     lines = tuple(re.split(r"\r\n?|\n", text))

@@ -16,7 +16,7 @@ _BIT_OR, _BIT_XOR, _BIT_AND, _SHIFT, _SUM, _PRODUCT, _SIGN, _POWER, _AWAIT, _ATO
 
 _BY_TYPE: dict[type[cst.CSTNode], int] = {
     cst.Tuple: _ANY,
-    cst.GeneratorExp: _ANY,
+    cst.GeneratorExp: _CONDITIONAL,
     cst.Yield: _ANY,
     cst.NamedExpr: _NAMED,
     cst.IfExp: _CONDITIONAL,
@@ -86,9 +86,14 @@ _ATOMS = (
 
 def place(legacy: LegacyText, original: cst.BaseExpression, new: cst.BaseExpression) -> cst.BaseExpression:
     """`new`, with the parentheses that it needs where the legacy source has `original`."""
+    parent = legacy.parents[original]
+    if isinstance(parent, cst.WithItem) and isinstance(new, cst.Tuple):
+        # `with (a, b):` enters two contexts; only a second pair of parentheses makes it a tuple.
+        new = new if new.lpar else parenthesised(new)
+        statement = legacy.parents[parent]
+        return new if isinstance(statement, cst.With) and isinstance(statement.lpar, cst.LeftParen) else parenthesised(new)
     if new.lpar:
         return new
-    parent = legacy.parents[original]
     before, after = legacy.neighbours(original)
     code = cst.Module([]).code_for_node(new)
     glued = _is_word(before) or _is_word(after) or (before == "{" and code.startswith("{"))
@@ -102,7 +107,7 @@ def place(legacy: LegacyText, original: cst.BaseExpression, new: cst.BaseExpress
 
 
 def parenthesised(expression: cst.BaseExpression) -> cst.BaseExpression:
-    return expression.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+    return expression.with_changes(lpar=[cst.LeftParen(), *expression.lpar], rpar=[*expression.rpar, cst.RightParen()])
 
 
 def _is_word(character: str) -> bool:

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterable
 from itertools import zip_longest
 
+import libcst as cst
+
 from unbloat.edit.changes import parse, place_of, resolve
 from unbloat.edit.edits import Edit, Span
 from unbloat.edit.legacy_text import BYTE_ORDER_MARK, read_legacy
@@ -24,7 +26,10 @@ def render(source: str, edits: Iterable[Edit]) -> str:
         return source
     legacy = read_legacy(source)
     changes = resolve(legacy.index, edits)
-    module = legacy.module.visit(Applier(legacy, changes.rekeyed(legacy.counterpart)))
+    try:
+        module = legacy.module.visit(Applier(legacy, changes.rekeyed(legacy.counterpart)))
+    except cst.CSTValidationError as error:
+        raise EditError(f"these edits leave what LibCST cannot write: {error}") from error
     rendered = module.code
     _check(rendered, apply_changes(legacy.index.tree, changes))
     return BYTE_ORDER_MARK + rendered if source.startswith(BYTE_ORDER_MARK) else rendered

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TypeVar, cast
 
@@ -20,12 +19,11 @@ from unbloat.edit.blocks import (
     with_leading,
 )
 from unbloat.edit.changes import Changes
-from unbloat.edit.imports import without_names
+from unbloat.edit.imports import remaining, remaining_in_parentheses
 from unbloat.edit.legacy_text import LegacyText
 from unbloat.edit.placement import parenthesised, place
 from unbloat.errors import EditError
 
-_Import = TypeVar("_Import", cst.Import, cst.ImportFrom)
 _Assignment = TypeVar("_Assignment", cst.Assign, cst.AnnAssign, cst.AugAssign)
 _SmallBlock = TypeVar("_SmallBlock", cst.SimpleStatementLine, cst.SimpleStatementSuite)
 
@@ -60,6 +58,11 @@ class Applier(cst.CSTTransformer):
         if source is not None:
             assert isinstance(original_node, cst.BaseExpression)
             return cast(cst.CSTNodeT, place(self._legacy, original_node, self._parsed_expression(source)))
+        # The typed methods know neither that an `else` can go nor that an `elif` can become one.
+        if isinstance(updated_node, cst.Else) and is_empty(updated_node.body):
+            return cst.RemoveFromParent()
+        if isinstance(original_node, cst.If) and isinstance(updated_node, cst.If):
+            return cast(cst.CSTNodeT, self._leave_if(original_node, updated_node))
         return super().on_leave(original_node, updated_node)
 
     def leave_Module(self, original_node: cst.Module, updated_node: cst.Module) -> cst.Module:
@@ -81,22 +84,19 @@ class Applier(cst.CSTTransformer):
     ) -> cst.SimpleStatementLine | cst.RemovalSentinel:
         return _with_last_semicolon(original_node, updated_node) if updated_node.body else cst.RemoveFromParent()
 
-    def leave_Else(self, original_node: cst.Else, updated_node: cst.Else) -> cst.Else | cst.RemovalSentinel:
-        return cst.RemoveFromParent() if is_empty(updated_node.body) else updated_node
-
     def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
         if original_node not in self._changes.insertions:
             return updated_node
         statements = self._with_insertions(original_node, lines_of(updated_node.body).statements)
         return updated_node.with_changes(body=_indented(updated_node.body).with_changes(body=statements))
 
-    def leave_If(self, original_node: cst.If, updated_node: cst.If) -> cst.If | cst.Else | cst.RemovalSentinel:
+    def _leave_if(self, original_node: cst.If, updated_node: cst.If) -> cst.If | cst.Else | cst.RemovalSentinel:
         updated_node = self._with_tripwires(original_node, updated_node)
         outcome = self._changes.outcomes.get(original_node)
         if outcome is None:
             return updated_node
         leading = updated_node.leading_lines
-        branch = cst.Else(body=updated_node.body) if outcome else updated_node.orelse
+        branch = cst.Else(body=_without_header_comment(updated_node.body)) if outcome else updated_node.orelse
         if branch is not None:
             branch = branch.with_changes(leading_lines=(*leading, *branch.leading_lines))
         if isinstance(self._legacy.parents[original_node], cst.If):
@@ -129,10 +129,15 @@ class Applier(cst.CSTTransformer):
         return self._as_value(original_node, updated_node)
 
     def leave_Import(self, original_node: cst.Import, updated_node: cst.Import) -> cst.Import:
-        return without_names(original_node, updated_node, self._changes.dropped)
+        return updated_node.with_changes(names=remaining(original_node.names, self._changes.dropped))
 
     def leave_ImportFrom(self, original_node: cst.ImportFrom, updated_node: cst.ImportFrom) -> cst.ImportFrom:
-        return without_names(original_node, updated_node, self._changes.dropped)
+        names, dropped = original_node.names, self._changes.dropped
+        assert not isinstance(names, cst.ImportStar)
+        if original_node.rpar is None:
+            return updated_node.with_changes(names=remaining(names, dropped))
+        kept, closing = remaining_in_parentheses(names, original_node.rpar, dropped)
+        return updated_node.with_changes(names=kept, rpar=closing)
 
     def leave_IfExp(self, original_node: cst.IfExp, updated_node: cst.IfExp) -> cst.BaseExpression:
         outcome = self._changes.outcomes.get(original_node)
@@ -225,12 +230,9 @@ class Applier(cst.CSTTransformer):
         return updated_node
 
     def _tripwire(self, message: str) -> BlockStatement:
-        plain = message.isprintable() and '"' not in message and "\\" not in message
-        return self._parsed_statement(
-            f"raise NotImplementedError({json.dumps(message, ensure_ascii=False)})"
-            if plain
-            else f"raise NotImplementedError({message!r})"
-        )
+        plain = message.isprintable() and not set(message) & {'"', "\\"}
+        literal = f'"{message}"' if plain else repr(message)
+        return self._parsed_statement(f"raise NotImplementedError({literal})")
 
     def _with_insertions(self, block: cst.CSTNode, statements: Sequence[BlockStatement]) -> Sequence[BlockStatement]:
         insertion = self._changes.insertions.get(block)
@@ -245,7 +247,7 @@ class Applier(cst.CSTTransformer):
         module = self._legacy.module
         text = source.replace("\n", module.default_newline)
         try:
-            return cast(BlockStatement, cst.parse_statement(text, config=module.config_for_parsing))
+            return cst.parse_statement(text, config=module.config_for_parsing)
         except cst.ParserSyntaxError as error:
             raise EditError(f"LibCST cannot parse the statement {source!r}: {error.message}") from error
 
@@ -262,6 +264,10 @@ def _clauses(clause: cst.Else | cst.Finally | None) -> list[Clause]:
 
 def _indented(body: cst.BaseSuite) -> cst.IndentedBlock:
     return body if isinstance(body, cst.IndentedBlock) else cst.IndentedBlock(lines_of(body).statements)
+
+
+def _without_header_comment(body: cst.BaseSuite) -> cst.BaseSuite:
+    return body.with_changes(header=cst.TrailingWhitespace()) if isinstance(body, cst.IndentedBlock) else body
 
 
 def _with_last_semicolon(original: _SmallBlock, updated: _SmallBlock) -> _SmallBlock:

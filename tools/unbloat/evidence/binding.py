@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.callers import Callers, argument_of, has_default, own_nodes
-from unbloat.evidence.control import Control
+from unbloat.evidence.control import Control, Influence
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.program import FUNCTIONS, Callee, Module, Program
 from unbloat.evidence.scopes import Binding, Function, Scope, parameters
@@ -95,7 +95,7 @@ class BindingTimes:
         """Whether the pinned config alone decides what `expression` evaluates to, each time it is evaluated."""
         return self._grounded(self.value(module, expression).content, set())
 
-    def control_of(self, module: Module, node: ast.AST) -> tuple[ast.expr, ...]:
+    def control_of(self, module: Module, node: ast.AST) -> tuple[Influence, ...]:
         return self._control[module].of(node)
 
     def definitions_of(self, module: Module, node: ast.Attribute) -> list[tuple[Module, ast.expr]]:
@@ -107,7 +107,7 @@ class BindingTimes:
         found = []
         for where, store, value in stores or []:
             found += [(where, value)] if value is not None else []
-            found += [(where, test) for test in self.control_of(where, store)] if len(stores or []) > 1 else []
+            found += [(where, one.expression) for one in self.control_of(where, store)] if len(stores or []) > 1 else []
         return found
 
     def arguments_for(self, key: Key) -> list[tuple[Module, ast.expr]]:
@@ -241,7 +241,7 @@ class BindingTimes:
 
     def _controlled(self, module: Module, node: ast.AST) -> Value:
         """The control that decides whether `node` runs, as a dependence."""
-        content = _union(self._influence(module, test) for test in self._control[module].of(node))
+        content = _union(self._influence(module, one.expression) for one in self._control[module].of(node))
         return Value(content, content)
 
     def _influence(self, module: Module, expression: ast.expr) -> frozenset[Key] | None:

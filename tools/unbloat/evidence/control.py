@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from unbloat.evidence.program import Module
 
@@ -16,66 +17,74 @@ _BOUNDARIES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """An expression that decides whether a statement runs: by its value, or only by raising or not."""
+
+    expression: ast.expr
+    by_value: bool = True
+
+
 class Control:
     """Control dependence within one module."""
 
     def __init__(self, module: Module) -> None:
         self._parents: Mapping[ast.AST, ast.AST] = module.parents
-        self._memo: dict[ast.stmt, tuple[ast.expr, ...]] = {}
+        self._memo: dict[ast.stmt, tuple[Influence, ...]] = {}
 
-    def of(self, node: ast.AST) -> tuple[ast.expr, ...]:
+    def of(self, node: ast.AST) -> tuple[Influence, ...]:
         """The expressions on which the execution of `node` depends, up to its function."""
         statement = node
         while not isinstance(statement, ast.stmt):
             statement = self._parents[statement]
         if statement not in self._memo:
-            self._memo[statement] = tuple(dict.fromkeys([*self._inline(node, statement), *self._around(statement)]))
+            self._memo[statement] = (*self._inline(node, statement), *self._around(statement))
         return self._memo[statement]
 
-    def _inline(self, node: ast.AST, statement: ast.stmt) -> Iterator[ast.expr]:
+    def _inline(self, node: ast.AST, statement: ast.stmt) -> Iterator[Influence]:
         """A walrus inside an expression runs only when the expression gets that far: the whole statement counts."""
         if isinstance(node, ast.NamedExpr):
-            yield from expressions(statement)
+            yield from map(Influence, expressions(statement))
 
-    def _around(self, statement: ast.stmt) -> Iterator[ast.expr]:
+    def _around(self, statement: ast.stmt) -> Iterator[Influence]:
         inner: ast.AST = statement
         outer = self._parents.get(statement)
         while (outer is not None and not isinstance(inner, _BOUNDARIES)) or inner is statement:
             if outer is None or isinstance(outer, _BOUNDARIES):
                 return
             if isinstance(outer, ast.If):
-                yield outer.test
+                yield Influence(outer.test)
             elif isinstance(outer, _LOOPS):
-                yield outer.test if isinstance(outer, ast.While) else outer.iter
+                yield Influence(outer.test if isinstance(outer, ast.While) else outer.iter)
                 yield from self._leaps(outer)
             elif isinstance(outer, ast.Try | ast.TryStar) and (outer.handlers or outer.finalbody):
                 for part in outer.body:
-                    yield from expressions(part)
+                    yield from (Influence(one, by_value=False) for one in expressions(part))
             elif isinstance(outer, ast.With | ast.AsyncWith):
                 for item in outer.items:
-                    yield item.context_expr
+                    yield Influence(item.context_expr)
                 for part in outer.body:
-                    yield from expressions(part)
+                    yield from (Influence(one, by_value=False) for one in expressions(part))
             elif isinstance(outer, ast.Match):
-                yield outer.subject
+                yield Influence(outer.subject)
                 for case in outer.cases:
                     if case.guard is not None:
-                        yield case.guard
+                        yield Influence(case.guard)
             inner, outer = outer, self._parents.get(outer)
 
-    def _leaps(self, loop: ast.For | ast.AsyncFor | ast.While) -> Iterator[ast.expr]:
+    def _leaps(self, loop: ast.For | ast.AsyncFor | ast.While) -> Iterator[Influence]:
         """What guards the `break` and `continue` statements of a loop."""
         for node in ast.walk(loop):
             if isinstance(node, ast.Break | ast.Continue) and self._loop_of(node) is loop:
                 outer = self._parents[node]
                 while outer is not loop:
                     if isinstance(outer, ast.If):
-                        yield outer.test
+                        yield Influence(outer.test)
                     elif isinstance(outer, ast.Try | ast.TryStar | ast.With | ast.AsyncWith):
                         for part in outer.body:
-                            yield from expressions(part)
+                            yield from (Influence(one, by_value=False) for one in expressions(part))
                     elif isinstance(outer, ast.Match):
-                        yield outer.subject
+                        yield Influence(outer.subject)
                     outer = self._parents[outer]
 
     def _loop_of(self, node: ast.AST) -> ast.AST:

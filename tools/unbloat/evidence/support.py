@@ -16,7 +16,7 @@ from unbloat.edit.edits import Span
 from unbloat.evidence.binding import BindingTimes
 from unbloat.evidence.callers import own_nodes
 from unbloat.evidence.config_reads import UNKNOWN_KEY
-from unbloat.evidence.facts import Facts
+from unbloat.evidence.facts import Facts, Found
 from unbloat.evidence.program import FUNCTIONS, Module, Program
 from unbloat.evidence.scopes import Function
 
@@ -37,9 +37,14 @@ class PinnedArgument:
 
 @dataclass(frozen=True)
 class Support:
-    """Everything that has to stay as it was for a decision to stay as it was."""
+    """Everything that has to stay as it was for a decision to stay as it was.
+
+    Of a key in `keys` the value counts; of one in `types` only whether it is there, is `None`, and of which type it is: a test
+    like `x is None` must not freeze a number.
+    """
 
     keys: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
     environment: frozenset[str] = frozenset()
     arguments: frozenset[PinnedArgument] = frozenset()
 
@@ -66,12 +71,18 @@ class Supports:
         gathering.expression(module, expression)
         if gathering.trouble is not None:
             return Unsupported(gathering.trouble)
-        for key in sorted(gathering.keys):
-            if (trouble := self._unpinnable(key)) is not None:
+        types = gathering.types - gathering.keys
+        for key in sorted(gathering.keys | types):
+            if (trouble := self._unpinnable(key, by_type=key in types)) is not None:
                 return Unsupported(trouble)
-        return Support(frozenset(gathering.keys), frozenset(gathering.environment), frozenset(gathering.arguments))
+        return Support(
+            frozenset(gathering.keys),
+            frozenset(types),
+            frozenset(gathering.environment),
+            frozenset(gathering.arguments),
+        )
 
-    def _unpinnable(self, key: str) -> str | None:
+    def _unpinnable(self, key: str, *, by_type: bool) -> str | None:
         if key == UNKNOWN_KEY:
             return "reads a config that no workload handed in, or all of it at once"
         if self._facts.is_written(key):
@@ -79,7 +90,7 @@ class Supports:
         if self._stored & {"*", key.rpartition(".")[2]}:
             return f"config key `{key}` may be written by the code that stays"
         found = self._facts.values[key]
-        if len(found) != 1:
+        if len(set(map(type_of, found)) if by_type else found) != 1:
             shown = " and ".join(repr(value) if kind == "value" else kind for kind, value in found[:2])
             return f"config key `{key}` is not the same everywhere: {shown}"
         return None
@@ -112,6 +123,26 @@ class Supports:
         return True
 
 
+def type_of(found: Found) -> str:
+    """What is there, by type: a scalar's or list's type, or that a key is absent or a mapping."""
+    kind, value = found
+    return type(value).__name__ if kind == "value" else kind
+
+
+def _plain_read(node: ast.expr) -> list[ast.expr] | None:
+    """The parts of an access to a config that hands on what it finds, what is accessed first; None for anything else."""
+    match node:
+        case ast.Attribute(value=base):
+            return [base]
+        case ast.Subscript(value=base, slice=index):
+            return [base, index]
+        case ast.Call(func=ast.Name(id="getattr"), args=[base, name, *default], keywords=[]):
+            return [base, name] if all(isinstance(part, ast.Constant) for part in default) else None
+        case ast.Call(func=ast.Attribute(value=base, attr="get"), args=[name, *default], keywords=[]):
+            return [base, name] if all(isinstance(part, ast.Constant) for part in default) else None
+    return None
+
+
 def _literal(node: ast.expr) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else "*"
 
@@ -124,18 +155,65 @@ class _Gathering:
     facts: Facts
     binding: BindingTimes
     keys: set[str] = field(default_factory=set)
+    types: set[str] = field(default_factory=set)
     environment: set[str] = field(default_factory=set)
     arguments: set[PinnedArgument] = field(default_factory=set)
     trouble: str | None = None
     _seen: set[object] = field(default_factory=set)
 
-    def expression(self, module: Module, expression: ast.expr) -> None:
-        if expression in self._seen:
+    def expression(self, module: Module, expression: ast.expr, by_type: bool = False) -> None:
+        """Gather what an expression's value, or only its type, rests on."""
+        if (expression, by_type) in self._seen:
             return
-        self._seen.add(expression)
-        self.keys |= self.facts.keys_read(module.file, Span.of(expression))
-        for node in ast.walk(expression):
-            self._node(module, node, None)
+        self._seen.add((expression, by_type))
+        match expression:
+            case ast.BoolOp():
+                for operand in self._evaluated(module, expression):
+                    self.expression(module, operand)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                self.expression(module, operand)
+            case ast.Compare(left=left, ops=[ast.Is() | ast.IsNot()], comparators=[ast.Constant(value=None)]):
+                self.expression(module, left, by_type=True)
+            case ast.Call(func=ast.Name(id="isinstance" | "hasattr" | "callable" | "type"), args=[first, *rest]):
+                self.expression(module, first, by_type=True)
+                for part in rest:
+                    self.expression(module, part)
+                if isinstance(expression.func, ast.Name) and expression.func.id == "hasattr":
+                    self.types |= self.facts.keys_read(module.file, Span.of(expression))
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                self.expression(module, test)
+                self.expression(module, body, by_type)
+                self.expression(module, orelse, by_type)
+            case ast.Name():
+                self._read(module, expression, by_type)
+                self._name(module, expression, None, by_type)
+            case _ if by_type and (parts := _plain_read(expression)) is not None:
+                self._read(module, expression, by_type=True)
+                base, *rest = parts
+                self.expression(module, base, by_type=True)
+                for part in rest:
+                    self.expression(module, part)
+            case _:
+                self._read(module, expression, by_type=False)
+                for node in ast.walk(expression):
+                    self._node(module, node, None)
+
+    def _evaluated(self, module: Module, node: ast.BoolOp) -> Iterator[ast.expr]:
+        """The operands up to the first that always decides: those behind it were never asked."""
+        decides = isinstance(node.op, ast.Or)
+        numbers = [site.index for site in self.facts.counts.get(module.file, {}) if site.span == Span.of(node)]
+        whole = len(numbers) == len(node.values) - 1
+        for index, operand in enumerate(node.values):
+            yield operand
+            if whole and self.facts.outcomes(module.file, Span.of(node), "operand", index).only is decides:
+                return
+
+    def _read(self, module: Module, expression: ast.expr, by_type: bool) -> None:
+        found = self.facts.keys_read(module.file, Span.of(expression))
+        if by_type:
+            self.types |= found
+        else:
+            self.keys |= found
 
     def _node(self, module: Module, node: ast.AST, inside: Function | None) -> None:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
@@ -145,34 +223,36 @@ class _Gathering:
         elif isinstance(node, ast.Call):
             self._call(module, node)
 
-    def _name(self, module: Module, node: ast.Name, inside: Function | None) -> None:
+    def _name(self, module: Module, node: ast.Name, inside: Function | None, by_type: bool = False) -> None:
         """Follow a name to its definitions; those inside a called function are covered by the reads at the call."""
         scope = module.scopes.of_name.get(node) or module.scope_of(node)
         holder = scope.resolve(node.id)
-        if holder is None or (holder, node.id) in self._seen or (inside is not None and holder.node is inside):
+        if holder is None or (inside is not None and holder.node is inside):
             return
-        self._seen.add((holder, node.id))
+        if (holder, node.id, by_type) in self._seen:
+            return
+        self._seen.add((holder, node.id, by_type))
         bindings = holder.bindings[node.id]
         for binding in bindings:
             if binding.kind == "parameter":
                 assert isinstance(holder.node, FUNCTIONS)
-                self._parameter(module, holder.node, node.id)
+                self._parameter(module, holder.node, node.id, by_type)
             for part in _sources(binding.node, binding.value):
-                self.expression(module, part)
+                self.expression(module, part, by_type and binding.kind == "assign")
             if len(bindings) > 1 and binding.kind != "parameter":
-                for test in self.binding.control_of(module, binding.node):
-                    self.expression(module, test)
+                for influence in self.binding.control_of(module, binding.node):
+                    self.expression(module, influence.expression, by_type=not influence.by_value)
             if binding.kind == "import" and (found := self.program.definition(module, holder, node.id)):
                 for part in _sources(found[1].node, found[1].value):
                     self.expression(found[0], part)
 
-    def _parameter(self, module: Module, function: Function, name: str) -> None:
+    def _parameter(self, module: Module, function: Function, name: str, by_type: bool) -> None:
         if self.binding.is_config_parameter(module, function, name):
             return
         if not isinstance(function, ast.Lambda) and _is_public(module, function):
             self._option(module, function, name)
         for caller, argument in self.binding.arguments_for((function, name)):
-            self.expression(caller if argument in caller.parents else module, argument)
+            self.expression(caller if argument in caller.parents else module, argument, by_type)
 
     def _option(self, module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> None:
         """Anybody may call a public function: its options are held to the values that were seen."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from unbloat.edit import Edit, InsertImport, InsertInFunction, Span
 from unbloat.evidence import Facts, PinnedArgument
+from unbloat.evidence.support import type_of
 from unbloat.plan.removal import Removal
 from unbloat.plan.view import View
 
@@ -25,13 +26,15 @@ A config with another value asks for code that is not here any more: `check` say
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 ABSENT = "<absent>"
-PRESENT = "<present>"
 
 # key: (pinned value, what went on its account)
 CONFIG = {config}
+
+# key: (pinned type, what went on its account); the value is free
+TYPES = {types}
 
 # name of an environment variable: (value, what went on its account)
 ENVIRONMENT = {environment}
@@ -47,6 +50,12 @@ def check(config, prefix=""):
         found = _find(config, key[len(prefix) :].strip("."))
         if not _agrees(value, found):
             raise _stripped(f"config key {{key!r}} is {{found!r}}", value, lines)
+    for key, (kind, lines) in TYPES.items():
+        if prefix and key != prefix and not key.startswith(prefix + "."):
+            continue
+        found = _find(config, key[len(prefix) :].strip("."))
+        if _kind(found) != kind:
+            raise _stripped(f"config key {{key!r}} is {{found!r}}", kind, lines)
     for name, (value, lines) in ENVIRONMENT.items():
         if os.environ.get(name) != value:
             raise _stripped(f"environment variable {{name}} is {{os.environ.get(name)!r}}", value, lines)
@@ -73,9 +82,15 @@ def _find(node, key):
     return node
 
 
+def _kind(found):
+    if found is ABSENT:
+        return "absent"
+    if isinstance(found, Mapping):
+        return "mapping"
+    return "list" if isinstance(found, Sequence) and not isinstance(found, str) else type(found).__name__
+
+
 def _agrees(value, found):
-    if value == PRESENT:
-        return found is not ABSENT and found is not None
     if isinstance(value, tuple) and value[:1] == (_KEYS,):
         return isinstance(found, Mapping) and [str(key) for key in found] == list(value[1])
     if isinstance(value, list):
@@ -90,7 +105,7 @@ def guard_edits(view: View, removals: Sequence[Removal]) -> dict[str, list[Edit]
     """The checks to insert, by file: where a config comes in from outside, and where an option was pinned."""
     edits: dict[str, list[Edit]] = {}
     package = next(iter(view.program.modules)).partition("/")[0]
-    pinned_config = any(removal.support.keys or removal.support.environment for removal in removals)
+    pinned_config = any(removal.support.keys or removal.support.types or removal.support.environment for removal in removals)
     for file in sorted(view.files):
         module = view.program.modules[file]
         name = _ALIAS if MODULE in module.scopes.module.bindings else MODULE
@@ -136,26 +151,28 @@ def _argument_checks(
 def guard_source(facts: Facts, removals: Sequence[Removal]) -> str:
     """The text of `pinned.py`."""
     keys: dict[str, list[Removal]] = {}
+    types: dict[str, list[Removal]] = {}
     variables: dict[str, list[Removal]] = {}
     for removal in removals:
+        for key in removal.support.types:
+            types.setdefault(key, []).append(removal)
         for key in removal.support.keys:
-            keys.setdefault(key, []).append(removal)
+            # Of a mapping, all that a read of it alone can tell is that it is there.
+            (types if facts.values[key][0][0] == "mapping" else keys).setdefault(key, []).append(removal)
         for variable in removal.support.environment:
             variables.setdefault(variable, []).append(removal)
     config = {key: (_pin(facts, key), _shown(keys[key])) for key in sorted(keys)}
+    kinds = {key: (type_of(facts.values[key][0]), _shown(types[key])) for key in sorted(types.keys() - keys.keys())}
     environment = {name: (os.environ.get(name), _shown(variables[name])) for name in sorted(variables)}
-    return _TEMPLATE.format(config=_literal(config), environment=_literal(environment))
+    return _TEMPLATE.format(config=_literal(config), types=_literal(kinds), environment=_literal(environment))
 
 
 def _pin(facts: Facts, key: str) -> object:
     kind, value = facts.values[key][0]
-    match kind:
-        case "absent":
-            return "<absent>"
-        case "mapping":
-            return "<present>"
-        case "keys":
-            return ("<keys>", value)
+    if kind == "absent":
+        return "<absent>"
+    if kind == "keys":
+        return ("<keys>", value)
     return value
 
 

@@ -47,6 +47,7 @@ class Removal:
             "place": _span_to_json(self.place),
             "gone": [list(lines) for lines in self.gone],
             "keys": sorted(self.support.keys),
+            "types": sorted(self.support.types),
             "environment": sorted(self.support.environment),
             "arguments": [
                 {"file": pin.file, "function": _span_to_json(pin.function), "name": pin.name, "values": list(pin.values)}
@@ -66,6 +67,7 @@ class Removal:
             gone=tuple((first, last) for first, last in data["gone"]),
             support=Support(
                 keys=frozenset(data["keys"]),
+                types=frozenset(data["types"]),
                 environment=frozenset(data["environment"]),
                 arguments=frozenset(map(_pin_from_json, data["arguments"])),
             ),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from unbloat.edit import Span
 from unbloat.errors import SubjectError
 from unbloat.evidence import Facts, Module, Unsupported
+from unbloat.evidence.support import type_of
 from unbloat.plan.removal import Removal
 from unbloat.plan.view import View
 from unbloat.subject import Subject
@@ -73,6 +74,8 @@ def _evidence(removal: Removal, facts: Facts) -> Iterator[str]:
     for key in sorted(removal.support.keys):
         kind, value = facts.values[key][0]
         yield f"  pin: {key} {f'= {value!r}' if kind == 'value' else f'is {kind}'}"
+    for key in sorted(removal.support.types):
+        yield f"  pin: type of {key}: {type_of(facts.values[key][0])}"
     for name in sorted(removal.support.environment):
         yield f"  pin: environment variable {name}"
     for pin in sorted(removal.support.arguments, key=lambda pin: pin.name):

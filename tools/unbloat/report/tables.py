@@ -57,6 +57,7 @@ def gone(before: int, after: int) -> str:
 def size_table(rows: Sequence[FileRow]) -> Table:
     """For the console."""
     table = Table("file", "bytes", "statements", "gone", "decisions", "gone", "undefined names", title="before → after")
+    table.columns[0].overflow = "fold"  # A shortened name is no name.
     for column in table.columns[1:]:
         column.justify = "right"
     for row in [*rows, total(rows)]:

@@ -3,6 +3,7 @@
 from unbloat.subject.load import load_subject
 from unbloat.subject.manifest import check_manifest, digests, read_manifest
 from unbloat.subject.model import Contract, Phase, Subject, Veto, Workload
+from unbloat.subject.sources import check_sources
 
 __all__ = [
     "Contract",
@@ -11,6 +12,7 @@ __all__ = [
     "Veto",
     "Workload",
     "check_manifest",
+    "check_sources",
     "digests",
     "load_subject",
     "read_manifest",

@@ -79,3 +79,8 @@ class Subject:
         return tuple(
             path.relative_to(self.legacy).as_posix() for path in sorted(folder.rglob("*.py")) if "__pycache__" not in path.parts
         )
+
+    def outside(self) -> tuple[Path, ...]:
+        """What a user has written: every Python file beside strip.toml or beside a workload file, which may import it."""
+        folders = {self.root, *(workload.file.parent for workload in self.workloads)}
+        return tuple(sorted({path for folder in folders for path in folder.glob("*.py") if path.is_file()}))

@@ -8,6 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_CONTENT = {
+    "begin": frozenset({"key"}),
+    "accepted": frozenset({"removals"}),
+    "rejected": frozenset({"removal", "reason"}),
+    "round": frozenset({"number"}),
+    "done": frozenset({"digest"}),
+}
+
 
 class Journal:
     """Events of one phase under one key; a journal of another key is begun anew."""
@@ -18,10 +26,14 @@ class Journal:
         known = list(_read(path))
         if known and known[0] == {"event": "begin", "key": key}:
             self.events = known
-            self._rewrite()  # drops a line that a kill cut short
         else:
             self.events = [{"event": "begin", "key": key}]
-            self._rewrite()
+        self._rewrite()  # drops a line that a kill cut short
+
+    def restart(self) -> None:
+        """Forget everything but the key."""
+        del self.events[1:]
+        self._rewrite()
 
     def add(self, event: dict[str, Any]) -> None:
         """Append an event and wait until the disk has it."""
@@ -44,12 +56,24 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
+    """Up to the first line that is not an event: a kill or a crash may have cut it short."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if not line.endswith("\n"):
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        try:
+            event = json.loads(line)
+        except ValueError:
             return
-        yield json.loads(line)
+        if not _is_event(event):
+            return
+        yield event
+
+
+def _is_event(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    kind = value.get("event")
+    return isinstance(kind, str) and kind in _CONTENT and _CONTENT[kind] <= value.keys()
 
 
 def _line(event: dict[str, Any]) -> str:

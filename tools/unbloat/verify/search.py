@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
 
@@ -24,22 +25,58 @@ class Rejected(Generic[Item]):
     reason: str
 
 
-def settle(batch: Sequence[Item], judge: Callable[[tuple[Item, ...]], str | None]) -> Iterator[Accepted[Item] | Rejected[Item]]:
+Outcome: TypeAlias = Accepted[Item] | Rejected[Item]
+
+
+class OtherSearchError(ValueError):
+    """What is remembered cannot have come from this batch."""
+
+
+def settle(
+    batch: Sequence[Item],
+    judge: Callable[[tuple[Item, ...]], str | None],
+    past: Sequence[Outcome[Item]] = (),
+) -> Iterator[Outcome[Item]]:
     """Split a batch into what holds and what does not.
 
     `judge` gets everything accepted from this batch so far plus the items in question, and returns None if they hold, or
     the reason why not. Later items may depend on earlier ones, so the order is kept.
+
+    `past` are the first outcomes of a search that was interrupted. They come again without asking the judge, and the
+    search goes on in the same halves: two items that hold only together must not be torn apart by an interruption.
+
+    Raises:
+        OtherSearchError: `past` does not belong to this batch.
     """
     accepted: tuple[Item, ...] = ()
     pending = [tuple(batch)]
+    remembered = deque(past)
     while pending:
         part = pending.pop()
-        reason = judge((*accepted, *part))
-        if reason is None:
-            accepted += part
-            yield Accepted(part)
-        elif len(part) == 1:
-            yield Rejected(part[0], reason)
-        else:
+        outcome = _recalled(part, remembered) if remembered else _judged(part, judge((*accepted, *part)))
+        if outcome is None:
             middle = len(part) // 2
             pending += [part[middle:], part[:middle]]
+            continue
+        if isinstance(outcome, Accepted):
+            accepted += outcome.items
+        yield outcome
+    if remembered:
+        raise OtherSearchError
+
+
+def _judged(part: tuple[Item, ...], reason: str | None) -> Outcome[Item] | None:
+    if reason is None:
+        return Accepted(part)
+    return Rejected(part[0], reason) if len(part) == 1 else None
+
+
+def _recalled(part: tuple[Item, ...], remembered: deque[Outcome[Item]]) -> Outcome[Item] | None:
+    """None says that only a half of this part was decided next, so that as a whole it did not hold."""
+    following = remembered[0]
+    decided = following.items if isinstance(following, Accepted) else (following.item,)
+    if decided == part:
+        return remembered.popleft()
+    if len(decided) >= len(part):
+        raise OtherSearchError
+    return None

@@ -41,6 +41,7 @@ class Server:
     def __enter__(self) -> Self:
         # Not in a subfolder of the caller's: nothing on the way may be a package or a project of the user's.
         self._folder = Path(tempfile.mkdtemp(prefix="unbloat-server-")).resolve()
+        self.candidates.mkdir()
         with (self._folder / OUTPUT).open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "unbloat.verify.warm_process", str(self._folder), *self._preload],
@@ -61,6 +62,11 @@ class Server:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
         self._stop()
+
+    @property
+    def candidates(self) -> Path:
+        """A folder for trees to run; the warm process removes it even if its caller was killed."""
+        return self._folder / "candidates"
 
     def run(
         self,

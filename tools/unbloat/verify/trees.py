@@ -22,13 +22,13 @@ def replace_tree(folder: Path, files: Mapping[str, bytes]) -> None:
     At every moment the folder is the old one, absent or the new one, never a mixture: the new one is complete on disk
     before two renames put it in place.
     """
+    fresh = folder.with_name(f".{folder.name}.new")
+    stale = folder.with_name(f".{folder.name}.old")
+    for left in (fresh, stale):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
     if folder.is_dir() and read_tree(folder) == files:
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = folder.with_name(f".{folder.name}.new")
-    stale = folder.with_name(f".{folder.name}.old")
-    for left in (fresh, stale):
-        shutil.rmtree(left, ignore_errors=True)
     write_tree(fresh, files)
     for path in fresh.rglob("*"):
         if path.is_file():

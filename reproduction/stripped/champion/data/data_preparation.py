@@ -61,7 +61,6 @@ def load_task_files(
     """
     pinned.check(cfg)
     pinned.check_argument('include_synthetic', include_synthetic, (False,), 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:185-186')
-    pinned.check_argument('synthetic_dir', synthetic_dir, ('jarc_reactor/data/synthetic_data/training',), 'champion/data/data_preparation.py:159-165')
     directory = Path(directory)
     if not directory.exists():
         raise FileNotFoundError(f"Data directory not found: {directory}")

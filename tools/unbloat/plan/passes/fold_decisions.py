@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from unbloat.edit import DropFilter, Edit, KeepArm, KeepBranch, KeepOperands, Span
 from unbloat.evidence import Module, Support, Unsupported
+from unbloat.evidence.support import type_of
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
 from unbloat.plan.removal import Evidence, Removal
@@ -223,6 +224,7 @@ def _fold(view: View, module: Module, test: ast.expr, edit: Edit, outcome: bool,
 
 def _because(view: View, support: Support) -> str:
     parts = [f"{key} {_shown(*view.facts.values[key][0])}" for key in sorted(support.keys)]
+    parts += [f"{key}: {type_of(view.facts.values[key][0])}" for key in sorted(support.types)]
     parts += [f"argument {pin.name} in {pin.values!r}" for pin in sorted(support.arguments, key=lambda pin: pin.name)]
     parts += [f"${name}" for name in sorted(support.environment)]
     return f" ({', '.join(parts[:4])}{', …' if len(parts) > 4 else ''})" if parts else ""
@@ -233,4 +235,9 @@ def _shown(kind: str, value: object) -> str:
 
 
 def _merged(one: Support, other: Support) -> Support:
-    return Support(one.keys | other.keys, one.environment | other.environment, one.arguments | other.arguments)
+    return Support(
+        one.keys | other.keys,
+        one.types | other.types,
+        one.environment | other.environment,
+        one.arguments | other.arguments,
+    )

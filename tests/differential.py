@@ -1,0 +1,193 @@
+"""Strip a small package under one use of it, then use legacy and stripped in other ways and tell quiet from loud."""
+
+from __future__ import annotations
+
+import ast
+import json
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unbloat.record import record
+from unbloat.strip import Judge, PhaseRun
+from unbloat.subject import Workload, load_subject
+from unbloat.verify.outcome import Failed
+from unbloat.verify.server import Server
+from unbloat.verify.trees import write_tree
+
+_STRIP = """
+[subject]
+package = "pkg"
+legacy = "legacy"
+stripped = "stripped"
+
+[config]
+parameters = ["cfg"]
+
+[golden]
+workloads = "workloads.py"
+limit = 60
+
+[phases.all]
+files = [{files}]
+gate = ["pinned"]
+"""
+
+# Names of the package must not stand here: whatever a workload file mentions is kept.
+_WORKLOADS = '''
+import importlib, json, os, sys
+from pathlib import Path
+
+PLACES = {places!r}
+
+
+def pinned(golden):
+    golden.record("outcomes", json.dumps(use(json.loads(Path(PLACES["pinned"]).read_text()), False)))
+
+
+def others(golden):
+    """Each use with a package and an environment of its own; the outcomes go to a file."""
+    found = [use(one, True) for one in json.loads(Path(PLACES["others"]).read_text())]
+    Path(PLACES["outcomes"]).write_text(json.dumps(found))
+
+
+def use(steps, may_raise):
+    from omegaconf import DictConfig, OmegaConf
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pkg"]:
+        del sys.modules[name]
+    before = dict(os.environ)
+    cfg, made, found = None, None, []
+    try:
+        for kind, *content in eval(steps):
+            try:
+                match kind:
+                    case "config":
+                        cfg = OmegaConf.create(content[0])
+                    case "set":
+                        OmegaConf.update(cfg, content[0], content[1])
+                    case "env":
+                        os.environ[content[0]] = content[1]
+                    case _:
+                        module = importlib.import_module("pkg.module")
+                        name, arguments, options = content
+                        owner = made if kind == "method" else module
+                        first = (cfg,) if kind in ("run", "make") else ()
+                        value = getattr(owner, name)(*first, *arguments, **options)
+                        if kind == "make":
+                            made, value = value, None
+                        state = OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else None
+                        found.append(["value", repr((value, state, arguments))])
+            except Exception as error:
+                if not may_raise:
+                    raise
+                found.append(["raised", f"{{type(error).__name__}}: {{error}}"])
+                break
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return found
+'''
+
+Step = tuple[Any, ...]
+"""("config", content), ("set", key, value), ("env", name, value), ("run" | "call" | "make" | "method", name, args, kwargs)."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A package, the use that it is stripped under, and other uses of it; each use is a sequence of steps."""
+
+    module: str
+    pinned: tuple[Step, ...]
+    others: tuple[tuple[Step, ...], ...] = ()
+    modules: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one other use: `identical`, `loud`, `silent`, `undefined` (the legacy raised) or `quieter`."""
+
+    verdict: str
+    use: tuple[Step, ...]
+    legacy: Any
+    stripped: Any
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The stripped sources, what was removed, and the outcome of every other use."""
+
+    sources: Mapping[str, str]
+    removals: tuple[Any, ...]
+    rejected: tuple[Any, ...]
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def silent(self) -> list[Outcome]:
+        return [one for one in self.outcomes if one.verdict == "silent"]
+
+
+def compare_uses(program: Program, folder: Path, server: Server) -> Comparison:
+    """Strip `program` in `folder` and compare the others."""
+    legacy = folder / "legacy"
+    modules = {"module": program.module, **program.modules}
+    texts = {"pkg/__init__.py": "", **{f"pkg/{name}.py": _dedented(text) for name, text in modules.items()}}
+    write_tree(legacy, {name: text.encode() for name, text in texts.items()})
+    places = {name: str(folder / f"{name}.txt") for name in ("pinned", "others", "outcomes")}
+    Path(places["pinned"]).write_text(json.dumps(repr(program.pinned)))
+    Path(places["others"]).write_text(json.dumps([repr(steps) for steps in program.others]))
+    (folder / "workloads.py").write_text(_WORKLOADS.format(places=places).replace("def others", "def _others"))
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "uses.py").write_text(_WORKLOADS.format(places=places))
+    files = ", ".join(f'"{name}"' for name in texts if not name.endswith("__init__.py"))
+    (folder / "strip.toml").write_text(_STRIP.format(files=files))
+    subject = load_subject(folder / "strip.toml")
+    goldens, facts = record(subject, server, _quiet)
+    run = PhaseRun(subject, subject.phases[0], facts)
+    run.run(Judge(run, server, goldens, _quiet), None, _quiet)
+    stripped, faults = run.candidate(())
+    assert not faults, faults
+    write_tree(folder / "candidate", stripped)
+    workload = Workload("others", folder / "elsewhere" / "uses.py", "others")
+    found = []
+    for tree in (legacy, folder / "candidate"):
+        outcome = server.run(tree, workload)
+        assert not isinstance(outcome, Failed), outcome
+        found.append(json.loads(Path(places["outcomes"]).read_text()))
+    outcomes = tuple(
+        Outcome(_verdict(before, after), steps, before, after)
+        for steps, before, after in zip(program.others, *found, strict=True)
+    )
+    sources = {name: content.decode() for name, content in stripped.items()}
+    return Comparison(sources, tuple(run.tally.accepted), tuple(run.tally.rejected), outcomes)
+
+
+def _verdict(legacy: Sequence[list[str]], stripped: Sequence[list[str]]) -> str:
+    for before, after in zip(legacy, stripped, strict=False):
+        if before[0] == "raised":
+            return "undefined" if after[0] == "raised" else "quieter"
+        if after[0] == "raised":
+            return "loud"
+        if before != after:
+            return "silent"
+    return "identical"
+
+
+def _dedented(text: str) -> str:
+    return textwrap.dedent(text).lstrip("\n")
+
+
+def _quiet(line: str) -> None:
+    del line
+
+
+def shown(program: Program, comparison: Comparison) -> str:
+    """Everything that one needs to see why a use differs."""
+    parts = [_dedented(program.module)]
+    parts += [f"# --- {name}\n{_dedented(text)}" for name, text in program.modules.items()]
+    parts += [f"# --- stripped {name}\n{text}" for name, text in sorted(comparison.sources.items()) if "__init__" not in name]
+    parts.append(f"# pinned: {program.pinned}")
+    parts += [f"# {one.use}\n#   legacy   {one.legacy}\n#   stripped {one.stripped}" for one in comparison.silent]
+    return "\n".join(parts)

@@ -1,0 +1,555 @@
+"""What edits do to the text: everything that stays is verbatim, comments go where their statements go."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from unbloat.edit import (
+    DropAlias,
+    DropFilter,
+    DropHandler,
+    DropStatement,
+    FlattenTry,
+    InsertImport,
+    InsertInFunction,
+    KeepArm,
+    KeepBranch,
+    KeepOperands,
+    KeepValue,
+    ReplaceExpression,
+    Span,
+    Tripwire,
+    render,
+)
+from unbloat.errors import EditError
+
+STATEMENTS = [
+    pytest.param(
+        """
+        a = 1  # one
+
+        # about b
+        b = 2
+        # about c
+        c = 3
+        """,
+        [(DropStatement, "b")],
+        """
+        a = 1  # one
+        # about c
+        c = 3
+        """,
+        id="comments above a statement go with it",
+    ),
+    pytest.param(
+        """
+        a
+
+        # why
+        @decorator
+        # more
+        def f():
+            return 1
+
+
+        def g(): return 2
+        """,
+        [(DropStatement, "def f")],
+        """
+        a
+
+
+        def g(): return 2
+        """,
+        id="decorators go with their function",
+    ),
+    pytest.param("a = 1; b = 2; c = 3  # x\n", [(DropStatement, "a")], "b = 2; c = 3  # x\n", id="first of a line"),
+    pytest.param("a = 1; b = 2; c = 3  # x\n", [(DropStatement, "c")], "a = 1; b = 2  # x\n", id="last of a line"),
+    pytest.param("a = 1; b = 2;\nc", [(DropStatement, "b")], "a = 1;\nc", id="last of a line that ends in a semicolon"),
+    pytest.param("def f(): a; b", [(DropStatement, "b")], "def f(): a", id="suite on the line of its header"),
+    pytest.param("def f(): a; b", [(DropStatement, "a"), (DropStatement, "b")], "def f(): pass", id="emptied suite"),
+    pytest.param(
+        """
+        class A:  # why
+            # about x
+            x = 1
+            # the end
+        y
+        """,
+        [(DropStatement, "x")],
+        """
+        class A:  # why
+            pass
+            # the end
+        y
+        """,
+        id="emptied class",
+    ),
+    pytest.param(
+        """
+        async def f():
+            async with a as b:
+                async for c in d:
+                    e
+                else:
+                    # about g
+                    g
+            match h:
+                case 1:
+                    i
+                case _:
+                    j
+        """,
+        [(DropStatement, "e"), (DropStatement, "g"), (DropStatement, "j")],
+        """
+        async def f():
+            async with a as b:
+                async for c in d:
+                    pass
+            match h:
+                case 1:
+                    i
+                case _:
+                    pass
+        """,
+        id="bodies of all sorts",
+    ),
+]
+
+BRANCHES = [
+    pytest.param(
+        """
+        # about the if
+        if x:  # always
+            # about a
+            a  # one
+            b(1,
+              2)
+
+            c = '''
+            text
+        text'''
+            # behind
+        else:
+            d
+        e
+        """,
+        [(KeepBranch, "if", True)],
+        """
+        # about the if
+        # about a
+        a  # one
+        b(1,
+          2)
+
+        c = '''
+            text
+        text'''
+        # behind
+        e
+        """,
+        id="body",
+    ),
+    pytest.param(
+        """
+        if x:
+            a
+        # about the else
+        else:  # never
+            b
+        """,
+        [(KeepBranch, "if", False)],
+        """
+        # about the else
+        b
+        """,
+        id="else",
+    ),
+    pytest.param("if x: return 1  # why\nb", [(KeepBranch, "if", True)], "return 1  # why\nb", id="one line"),
+    pytest.param("# why\nif x: a\nb", [(KeepBranch, "if", False)], "# why\nb", id="what is above all code stays"),
+    pytest.param("z\n# why\nif x: a\nb", [(KeepBranch, "if", False)], "z\nb", id="nothing kept"),
+    pytest.param(
+        """
+        if x:
+            a
+        # why
+        elif y:
+            b
+        else:
+            c
+        """,
+        [(KeepBranch, "if x", False)],
+        """
+        # why
+        if y:
+            b
+        else:
+            c
+        """,
+        id="an elif becomes the if",
+    ),
+    pytest.param(
+        """
+        if x:
+            a
+        # why
+        elif y:  # always
+            b
+        elif z:
+            c
+        """,
+        [(KeepBranch, "elif y", True)],
+        """
+        if x:
+            a
+        # why
+        else:
+            b
+        """,
+        id="an elif becomes the else",
+    ),
+    pytest.param(
+        "if x:\n    a\nelif y:\n    b\nelif z:\n    c\n",
+        [(KeepBranch, "elif y", False)],
+        "if x:\n    a\nelif z:\n    c\n",
+        id="an elif goes",
+    ),
+    pytest.param("if x:\n    a\nelif y:\n    b\n", [(KeepBranch, "elif", False)], "if x:\n    a\n", id="the last elif goes"),
+    pytest.param(
+        "if x:\n    a\nelif y:\n    b\nelse:\n    c\n", [(DropStatement, "elif")], "if x:\n    a\n", id="a chain goes"
+    ),
+    pytest.param(
+        "if x:\n    a\nelif y:\n    b\n",
+        [(KeepBranch, "elif", True), (DropStatement, "b")],
+        "if x:\n    a\n",
+        id="nothing of an elif stays",
+    ),
+    pytest.param(
+        """
+        if x:
+            a
+        else:
+            if y:
+                b
+            else:
+                c
+        """,
+        [(KeepBranch, "if y", False)],
+        """
+        if x:
+            a
+        else:
+            c
+        """,
+        id="an if in an else",
+    ),
+    pytest.param("while x:\n    a\n# why\nelse:\n    b\nc\n", [(KeepBranch, "while", False)], "# why\nb\nc\n", id="while"),
+    pytest.param(
+        """
+        if x:
+            if y:
+                a
+                # behind a
+            # behind y
+        else:
+            b
+        c
+        """,
+        [(KeepBranch, "if x", True), (KeepBranch, "if y", True)],
+        """
+        a
+        # behind a
+        # behind y
+        c
+        """,
+        id="nested branches keep what is behind them",
+    ),
+    pytest.param(
+        "if x: a\nelse: b\n",
+        [(Tripwire, "if", "body", 'say "no"'), (Tripwire, "if", "orelse", "no")],
+        """
+        if x:
+            raise NotImplementedError('say "no"')
+        else:
+            raise NotImplementedError("no")
+        """,
+        id="tripwires",
+    ),
+    pytest.param(
+        "def f():\n\tif x:  # why\n\t\ta\n\telif y:\n\t\tb\n",
+        [(Tripwire, "if", "orelse", "no")],
+        'def f():\n\tif x:  # why\n\t\ta\n\telse:\n\t\traise NotImplementedError("no")\n',
+        id="tripwire for an elif, in a file with tabs",
+    ),
+]
+
+TRIES = [
+    pytest.param(
+        """
+        # why
+        try:  # to
+            a
+            # behind a
+        except E:
+            b
+        # about the else
+        else:
+            c
+        finally:
+            d
+        e
+        """,
+        [(FlattenTry, "try")],
+        """
+        # why
+        a
+        # behind a
+        # about the else
+        c
+        d
+        e
+        """,
+        id="flatten",
+    ),
+    pytest.param(
+        """
+        try: a
+        # about E
+        except E:
+            b
+        except F: c
+        """,
+        [(DropHandler, "except E")],
+        """
+        try: a
+        except F: c
+        """,
+        id="one handler",
+    ),
+    pytest.param("try: a\nexcept E: b\nc", [(DropHandler, "except")], "a\nc", id="the only handler"),
+    pytest.param(
+        """
+        try: a
+        except* E: b
+        else:
+            # about c
+            c
+        finally:
+            d  # always
+        """,
+        [(DropHandler, "except")],
+        """
+        try:
+            a
+            # about c
+            c
+        finally:
+            d  # always
+        """,
+        id="the only handler before a finally",
+    ),
+    pytest.param(
+        "try:\n    a\nexcept E:\n    b\nfinally:\n    c",
+        [(DropStatement, "c")],
+        "try:\n    a\nexcept E:\n    b",
+        id="emptied finally",
+    ),
+    pytest.param(
+        "try:\n    a\nexcept E:\n    b\n", [(DropStatement, "b")], "try:\n    a\nexcept E:\n    pass\n", id="emptied handler"
+    ),
+]
+
+EXPRESSIONS = [
+    pytest.param("x = a if b else c  # y", [(KeepArm, "a if b else c", True)], "x = a  # y", id="arm"),
+    pytest.param("x = (a if b else c)", [(KeepArm, "a if b else c", False)], "x = c", id="needless parentheses go"),
+    pytest.param(
+        "x = (a or b if b else c) * 2", [(KeepArm, "a or b if b else c", True)], "x = (a or b) * 2", id="needed ones stay"
+    ),
+    pytest.param(
+        "x = (\n    a  # one\n    if b\n    else c\n)",
+        [(KeepArm, "a  # one\n    if b\n    else c", True)],
+        "x = a",
+        id="arm over lines",
+    ),
+    pytest.param(
+        "x = (a\n     .b if c else\n     d)",
+        [(KeepArm, "a\n     .b if c else\n     d", True)],
+        "x = (a\n     .b)",
+        id="line breaks need parentheses",
+    ),
+    pytest.param("return(a or b)", [(KeepOperands, "a or b", 0, 1)], "return(a)", id="no space before"),
+    pytest.param("(1 if a else b).real", [(KeepArm, "1 if a else b", True)], "(1).real", id="number before a dot"),
+    pytest.param(
+        "f(a if b else (x for x in y))", [(KeepArm, "a if b else (x for x in y)", False)], "f((x for x in y))", id="generator"
+    ),
+    pytest.param(
+        "with ((a, b) if c else d): pass",
+        [(KeepArm, "(a, b) if c else d", True)],
+        "with ((a, b)): pass",
+        id="tuple as a context",
+    ),
+    pytest.param("a * (b or c)", [(KeepOperands, "b or c", 0, 1)], "a * b", id="operand"),
+    pytest.param("a * (b + c or d)", [(KeepOperands, "b + c or d", 0, 1)], "a * (b + c)", id="operand that needs parentheses"),
+    pytest.param("not (a and b and c)", [(KeepOperands, "a and b and c", 1, 3)], "not (b and c)", id="some operands"),
+    pytest.param(
+        "if (a and\n    b and  # two\n    c): pass",
+        [(KeepOperands, "a and\n    b and  # two\n    c", 0, 2)],
+        "if (a and\n    b): pass",
+        id="operands over lines",
+    ),
+    pytest.param("a or (lambda: b)", [(KeepOperands, "a or (lambda: b)", 1, 2)], "(lambda: b)", id="lambda"),
+    pytest.param("a and b or c", [(KeepOperands, "a and b", 1, 2)], "b or c", id="operator of another kind"),
+    pytest.param("a + b", [(ReplaceExpression, "b", "c if d else e")], "a + (c if d else e)", id="looser"),
+    pytest.param("f(a, b)", [(ReplaceExpression, "b", "c if d else e")], "f(a, c if d else e)", id="looser in an open place"),
+    pytest.param("-a", [(ReplaceExpression, "a", "b ** c")], "-(b ** c)", id="cautious"),
+    pytest.param("f(x for x in y)", [(ReplaceExpression, "(x for x in y)", "z")], "f(z)", id="the only argument"),
+    pytest.param("f(x for x in y)", [(ReplaceExpression, "(x for x in y)", "a, b")], "f((a, b))", id="tuple as an argument"),
+    pytest.param("a = (1, 2)", [(ReplaceExpression, "(1, 2)", "None")], "a = None", id="tuple"),
+    pytest.param("x = 'é' if 'ß' else ü", [(KeepArm, "'é' if 'ß' else ü", False)], "x = ü", id="beyond ASCII"),
+    pytest.param(
+        "f'é{a if b else c:>{w or 3}}'",
+        [(KeepArm, "a if b else c", True), (KeepOperands, "w or 3", 1, 2)],
+        "f'é{a:>{3}}'",
+        id="f-string",
+    ),
+    pytest.param("f'{a if b else {}}'", [(KeepArm, "a if b else {}", False)], "f'{({})}'", id="brace in an f-string"),
+    pytest.param(
+        "[x for x in y if(a)if b for z in x]", [(DropFilter, "a")], "[x for x in y if b for z in x]", id="first filter"
+    ),
+    pytest.param("{x: 1 for x in y if a if b}", [(DropFilter, "b")], "{x: 1 for x in y if a}", id="last filter"),
+    pytest.param("x = y = f()  # why", [(KeepValue, "x")], "f()  # why", id="value"),
+    pytest.param("x = yield a; y += 1, 2", [(KeepValue, "x"), (KeepValue, "y")], "yield a; 1, 2", id="values on a line"),
+    pytest.param("x: int = (\n    f())", [(KeepValue, "x")], "(\n    f())", id="annotated value"),
+    pytest.param(
+        "x = a or (b if c else d and e)",
+        [
+            (KeepOperands, "a or (b if c else d and e)", 1, 2),
+            (KeepArm, "b if c else d and e", False),
+            (KeepOperands, "d and e", 1, 2),
+        ],
+        "x = e",
+        id="one in another",
+    ),
+]
+
+IMPORTS = [
+    pytest.param("import a, b, c", [(DropAlias, "c")], "import a, b", id="import"),
+    pytest.param("from a import b as x, c", [(DropAlias, "b")], "from a import c", id="from"),
+    pytest.param("from a import (b, c)", [(DropAlias, "c")], "from a import (b)", id="parentheses"),
+    pytest.param("from a import (b, c,)", [(DropAlias, "c")], "from a import (b,)", id="trailing comma"),
+    pytest.param(
+        "from a import (\n    b,  # one\n    c,  # two\n    d,  # three\n)",
+        [(DropAlias, "b"), (DropAlias, "d")],
+        "from a import (\n    c,  # two\n)",
+        id="comments",
+    ),
+    pytest.param(
+        "from a import (\n    b,  # one\n    c  # two\n)",
+        [(DropAlias, "c")],
+        "from a import (\n    b  # one\n)",
+        id="no trailing comma",
+    ),
+    pytest.param(
+        "from a import (b,  # one\n               c)",
+        [(DropAlias, "c")],
+        "from a import (b  # one\n)",
+        id="hugging",
+    ),
+    pytest.param("# why\nz\n# what\nfrom a import (b)\nc", [(DropAlias, "b")], "# why\nz\nc", id="no name left"),
+    pytest.param(
+        '# licence\n\n"""Doc."""\n\nfrom __future__ import annotations\n\nimport a\n',
+        [(InsertImport, "import z"), (InsertImport, "from y import x")],
+        '# licence\n\n"""Doc."""\n\nfrom __future__ import annotations\n\nfrom y import x\nimport z\n\nimport a\n',
+        id="insert",
+    ),
+    pytest.param(
+        '"""Doc."""; import a', [(InsertImport, "import z")], '"""Doc."""\n\nimport z\nimport a', id="insert in a line"
+    ),
+    pytest.param("# licence\nimport a", [(InsertImport, "import z")], "# licence\nimport z\nimport a", id="insert at the top"),
+]
+
+FUNCTIONS = [
+    pytest.param(
+        'def f():  # why\n    """Doc."""\n\n    # about a\n    a\n',
+        [(InsertInFunction, "def", "if x:\n    raise E")],
+        'def f():  # why\n    """Doc."""\n    if x:\n        raise E\n\n    # about a\n    a\n',
+        id="behind the docstring",
+    ),
+    pytest.param(
+        "async def f(): a; b  # why",
+        [(InsertInFunction, "async", "z")],
+        "async def f():\n    z\n    a; b  # why",
+        id="one line",
+    ),
+    pytest.param(
+        "def f(): 'doc'; b", [(InsertInFunction, "def", "z")], "def f():\n    'doc'\n    z\n    b", id="docstring on one line"
+    ),
+    pytest.param(
+        "def f():\r\n\ta\r\n",
+        [(InsertInFunction, "def", "if x:\n    z")],
+        "def f():\r\n\tif x:\r\n\t\tz\r\n\ta\r\n",
+        id="other line ends",
+    ),
+]
+
+
+@pytest.mark.parametrize(("before", "named", "after"), [*STATEMENTS, *BRANCHES, *TRIES, *EXPRESSIONS, *IMPORTS, *FUNCTIONS])
+def test_text(before: str, named: list[Any], after: str, edits_of: Any, block: Any) -> None:
+    source = block(before)
+    assert render(source, edits_of(source, named)) == block(after)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+@pytest.mark.parametrize("indent", ["  ", "\t"])
+def test_the_rest_stays_as_it_was(ending: str, start: str, indent: str) -> None:
+    lines = ["if x:", f"{indent}a = '''1", "2'''", f"{indent}b"]
+    source = start + ending.join(lines)
+    assert render(source, []) == source
+    assert render(source, [DropStatement(Span(4, len(indent), 4, len(indent) + 1))]) == start + ending.join(lines[:3])
+
+
+@pytest.mark.parametrize(
+    ("source", "named", "message"),
+    [
+        pytest.param("a[b, c]", [(ReplaceExpression, "b, c", "d")], "cannot be edited in the text", id="no node of its own"),
+        pytest.param(
+            "f'{a or b=}'", [(KeepOperands, "a or b", 0, 1)], "column 0: the edits mean 'a or b='", id="the text is quoted"
+        ),
+        pytest.param(
+            "f'{a}'", [(ReplaceExpression, "a", "'\\n'")], "line 1 of the rendered source", id="what f-strings cannot hold"
+        ),
+        pytest.param(
+            "match a:\n  case 1: b",
+            [(ReplaceExpression, "1", "c + d")],
+            "line 2 of the rendered source: invalid syntax",
+            id="pattern",
+        ),
+    ],
+)
+def test_what_the_text_cannot_say(source: str, named: list[Any], message: str, edits_of: Any) -> None:
+    with pytest.raises(EditError, match=message):
+        render(source, edits_of(source, named))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        pytest.param("a\n(b): int", "line 2: LibCST cannot parse", id="annotated name in parentheses"),
+        pytest.param("a\nreturn(b if c else d)", "LibCST cannot parse", id="no space before a conditional expression"),
+    ],
+)
+def test_sources_that_libcst_cannot_parse(source: str, message: str) -> None:
+    with pytest.raises(EditError, match=message):
+        render(source, [DropStatement(Span(1, 0, 1, 1))])
+
+
+def test_large_files_take_seconds_once() -> None:
+    function = "def f(a, b):\n    if a and b:\n        return g(a, b, key=[a, b])\n    return {a: b}\n\n"
+    edits = [KeepBranch(Span(5 * number + 2, 4, 5 * number + 3, 34), True) for number in range(1000)]
+    started = time.perf_counter()
+    for count in (1000, 1, 1, 1):
+        render(1000 * function, edits[:count])
+    assert time.perf_counter() - started < 20
