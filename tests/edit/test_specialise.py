@@ -104,6 +104,7 @@ MEANINGS = [
         "'d'\nfrom __future__ import annotations\nimport z\nimport a",
         id="insert an import",
     ),
+    pytest.param("", [(InsertImport, "import z")], "import z", id="insert in an empty module"),
     pytest.param(
         "if a:\n  if b:\n    c\n    d\n  e\nelse:\n  f",
         [(KeepBranch, "if a", True), (KeepBranch, "if b", True), (DropStatement, "d")],

@@ -20,6 +20,7 @@ from unbloat.phases import (
     plan_phase,
     recording,
     strip_phase,
+    stripped_phases,
     verify_tree,
 )
 from unbloat.plan.removal import Removal
@@ -41,11 +42,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options, console))
     except UnbloatError as error:
-        print(f"unbloat: error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return _bad_input(str(error))
+    except OSError as error:
+        # The user's disk, permissions or paths: a full disk is not a fault of this program.
+        place = f"{error.filename}: " if error.filename is not None else ""
+        return _bad_input(f"{place}{error.strerror or error}")
     except KeyboardInterrupt:
         print("unbloat: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
+
+
+def _bad_input(message: str) -> int:
+    print(f"unbloat: error: {' '.join(message.split())}", file=sys.stderr)
+    return BAD_INPUT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -155,10 +164,11 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
 
 def _report(options: argparse.Namespace, console: Console) -> int:
     subject = load_subject(options.subject)
-    done = {phase.name: journaled(subject, phase) for phase in subject.phases}
     with progress(console, "report") as say, recording(subject, say) as recorded:
-        verdicts = {phase.name: _verdict(recorded, phase, say) for phase in subject.phases}
-    for phase in subject.phases:
+        done = stripped_phases(recorded)
+        phases = [phase for phase in subject.phases if phase.name in done]
+        verdicts = {phase.name: _verdict(recorded, phase, say) for phase in phases}
+    for phase in phases:
         console.print(size_table(file_rows(subject, phase, done[phase.name])))
     page = status_page(subject, done, verdicts)
     if options.status is not None:
@@ -174,12 +184,17 @@ def _verdict(recorded: Recording, phase: Phase, say: Say) -> str:
 
 def _explain(options: argparse.Namespace, console: Console) -> int:
     subject = load_subject(options.subject)
-    file, line = locate(subject, options.place)
-    phase = next((phase for phase in subject.phases if file in phase.files), subject.phases[-1])
-    accepted = [removal for one in subject.phases for removal in journaled(subject, one)]
+    place = locate(subject, options.place)
     with recording(subject, lambda _: None) as recorded:
-        view = PhaseRun(subject, phase, recorded.facts).view()
-        for text in explain(subject, view, file, line, accepted, rejected(subject, phase)):
+        done = stripped_phases(recorded)
+        phases = [phase for phase in subject.phases if phase.name in done]
+        for phase in subject.phases:
+            if place[0] in phase.files and phase.name not in done:
+                journaled(recorded, phase)
+        accepted = [removal for removals in done.values() for removal in removals]
+        kept = [one for phase in phases for one in rejected(subject, phase)]
+        before, after = (PhaseRun(subject, phases[-1], recorded.facts, edits).view() for edits in ([], accepted))
+        for text in explain(subject, before, after, place, accepted, kept):
             console.print(text, markup=False, highlight=False)
     return 0
 

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from unbloat.errors import SubjectError, VerificationError
 from unbloat.edit.changes import parse
+from unbloat.errors import SubjectError, VerificationError
 from unbloat.evidence import Facts
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
+from unbloat.plan.passes import STAGES, Pass
 from unbloat.plan.removal import Removal
 from unbloat.record import Say, record, subject_key
 from unbloat.strip import Judge, PhaseRun, removals_of, tree_digest, write_output
@@ -73,10 +74,16 @@ def plan_phase(recorded: Recording, phase: Phase, earlier: Sequence[Removal], sa
     return run
 
 
-def strip_phase(recorded: Recording, phase: Phase, earlier: Sequence[Removal], say: Say) -> PhaseRun:
+def strip_phase(
+    recorded: Recording,
+    phase: Phase,
+    earlier: Sequence[Removal],
+    say: Say,
+    stages: Sequence[Sequence[Pass]] = STAGES,
+) -> PhaseRun:
     """Strip one phase and put the tree in place; a run that was killed goes on where it was."""
     started = time.perf_counter()
-    run = PhaseRun(recorded.subject, phase, recorded.facts, earlier)
+    run = PhaseRun(recorded.subject, phase, recorded.facts, earlier, stages)
     basis = tree_digest({str(index): repr(removal).encode() for index, removal in enumerate(earlier)})
     journal = Journal(journal_path(recorded.subject, phase), f"{recorded.key}/{phase.name}/{basis[:16]}")
     judge = Judge(run, recorded.server, recorded.goldens, say)

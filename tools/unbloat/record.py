@@ -55,15 +55,14 @@ def record(subject: Subject, server: Server, say: Say) -> tuple[dict[str, Ledger
 def subject_key(subject: Subject, environment: object) -> str:
     """A digest of everything that recordings and plans depend on, this tool included."""
     digest = hashlib.sha256(json.dumps(environment, sort_keys=True, default=str).encode())
-    files = [subject.root / "strip.toml", *subject.outside(), *Path(unbloat.__file__).parent.rglob("*.py")]
-    files += [path for path in (subject.legacy / subject.package).rglob("*") if "__pycache__" not in path.parts]
-    files += [subject.config_file] if subject.config_file is not None else []
-    for path in subject.inputs:
-        files += [path] if path.is_file() else [inner for inner in path.rglob("*") if inner.is_file()]
-    for file in sorted(set(files)):
-        if file.is_file():
-            name = os.path.relpath(file, subject.root)
-            digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    tool = Path(unbloat.__file__).parent
+    files = {subject.root / "strip.toml", *subject.outside(), *tool.rglob("*.py")}
+    for path in ((subject.legacy / subject.package), *subject.inputs):
+        files |= {path} if path.is_file() else {inner for inner in path.rglob("*") if "__pycache__" not in inner.parts}
+    files |= {subject.config_file} if subject.config_file is not None else set()
+    for file in sorted(file for file in files if file.is_file()):
+        name = os.path.relpath(file, tool if file.is_relative_to(tool) else subject.root)
+        digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:24]
 
 

@@ -7,7 +7,6 @@ that does not hold is halved down to the guilty removals, which stay in the code
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import tempfile
 import time
@@ -18,7 +17,8 @@ from typing import Any
 
 from unbloat.edit import Edit, Span, render
 from unbloat.edit.changes import parse
-from unbloat.evidence import Facts, identifiers_of
+from unbloat.errors import EditError
+from unbloat.evidence import Facts, LegacyErrors, identifiers_of
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
 from unbloat.plan.guard import MODULE, guard_edits, guard_source
@@ -70,6 +70,7 @@ class PhaseRun:
         self._stages = stages
         self._sources = {file: _read(subject.legacy / file) for file in subject.sources()}
         self._trees = {file: parse(text) for file, text in self._sources.items()}
+        self._legacy_errors = LegacyErrors(self._trees, facts)
         self._outside = identifiers_of(subject.outside())
         self._files = frozenset(phase.files)
 
@@ -159,15 +160,22 @@ class PhaseRun:
             frozenset(self.subject.config_parameters),
             self._outside,
             self._files,
+            self._legacy_errors,
             self.subject.vetoes,
         )
 
     def candidate(self, batch: Sequence[Removal]) -> tuple[dict[str, bytes], list[str]]:
         """The files of the tree with a batch on top of what is accepted, and the faults that rule it out."""
-        removals = [*self._earlier, *self.tally.accepted, *(r for r in batch if r not in self.tally.accepted)]
+        removals = list(dict.fromkeys([*self._earlier, *self.tally.accepted, *batch]))
+        try:
+            return self._candidate(removals)
+        except EditError as error:
+            return {}, [f"cannot be written: {error}"]
+
+    def _candidate(self, removals: Sequence[Removal]) -> tuple[dict[str, bytes], list[str]]:
         edits = _by_file(removals)
         trees = specialised(self._trees, edits)
-        view = View(trees, self.facts, self.subject.contract, frozenset(), self._outside, self._all_files())
+        view = View(trees, self.facts, self.subject.contract, frozenset(), self._outside, self._all_files(), self._legacy_errors)
         guards = guard_edits(view, removals)
         for file, checks in guards.items():
             edits.setdefault(file, []).extend(checks)
@@ -224,7 +232,7 @@ class Judge:
                     return run.reason.replace(str(tree) + "/", "")
                 divergence = compare(self._goldens[request.workload.name], run.ledger)
                 if divergence is not None:
-                    return f"workload '{request.workload.name}' differs: {divergence.what}"
+                    return f"workload '{request.workload.name}' differs at `{divergence.entry}`: {divergence.what}"
         return None
 
 

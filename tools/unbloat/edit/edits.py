@@ -2,7 +2,8 @@
 
 Positions are those of `ast` (lines from 1, columns in UTF-8 bytes from 0) and never move: edits of later rounds are found on
 the specialised tree, whose nodes keep their legacy positions, so a set of edits can be applied in any order, stored,
-vetoed and bisected. An edit inside code that another edit removed has no effect.
+vetoed and bisected. An edit inside code that another edit removed has no effect; nor has one on a statement that is
+dropped, or on an expression that is replaced. Two edits that want different things of one node are an error.
 """
 
 from __future__ import annotations
@@ -60,7 +61,10 @@ class KeepArm:
 
 @dataclass(frozen=True)
 class KeepOperands:
-    """An `and`/`or`: only the operands `first` to `last - 1` stay; a single one replaces the whole expression."""
+    """An `and`/`or`: only the operands `first` to `last - 1` stay; a single one replaces the whole expression.
+
+    The numbers are those of the legacy operands, whatever earlier edits left of them; two such edits keep what both keep.
+    """
 
     span: Span
     first: int
@@ -124,7 +128,10 @@ class Tripwire:
 
 @dataclass(frozen=True)
 class InsertInFunction:
-    """One statement, given as source, goes to the start of the function at `span`, after its docstring."""
+    """One statement, given as source, goes to the start of the function at `span`, after its docstring.
+
+    Several go there in the order of their sources.
+    """
 
     span: Span
     source: str
@@ -132,7 +139,10 @@ class InsertInFunction:
 
 @dataclass(frozen=True)
 class InsertImport:
-    """One import statement, given as source, goes after the module's docstring and `__future__` imports."""
+    """One import statement, given as source, goes after the module's docstring and `__future__` imports.
+
+    Several go there in the order of their sources.
+    """
 
     source: str
 

@@ -28,7 +28,7 @@ def render(source: str, edits: Iterable[Edit]) -> str:
     changes = resolve(legacy.index, edits)
     try:
         module = legacy.module.visit(Applier(legacy, changes.rekeyed(legacy.counterpart)))
-    except cst.CSTValidationError as error:
+    except (cst.CSTValidationError, cst.ParserSyntaxError) as error:
         raise EditError(f"these edits leave what LibCST cannot write: {error}") from error
     rendered = module.code
     _check(rendered, apply_changes(legacy.index.tree, changes))

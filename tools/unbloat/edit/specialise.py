@@ -46,7 +46,7 @@ class _Specialiser:
             return self.copy(value)
         if not isinstance(value, list):
             return value
-        if value and isinstance(value[0], ast.stmt):
+        if (isinstance(node, ast.Module) and name == "body") or (value and isinstance(value[0], ast.stmt)):
             return self._suite(node, name, value)
         if name == "ifs":
             value = [test for test in value if test not in self._changes.unfiltered]
@@ -132,6 +132,8 @@ def _filled(suite: list[ast.stmt], legacy: Sequence[ast.stmt]) -> list[ast.stmt]
 
 
 def _position_of(statements: Sequence[ast.stmt]) -> Span:
+    if not statements:
+        return Span(1, 0, 1, 0)
     first, last = Span.of(statements[0]), Span.of(statements[-1])
     return Span(first.line, first.column, last.end_line, last.end_column)
 

@@ -22,7 +22,6 @@ from unbloat.edit.changes import Changes
 from unbloat.edit.imports import remaining, remaining_in_parentheses
 from unbloat.edit.legacy_text import LegacyText
 from unbloat.edit.placement import parenthesised, place
-from unbloat.errors import EditError
 
 _Assignment = TypeVar("_Assignment", cst.Assign, cst.AnnAssign, cst.AugAssign)
 _SmallBlock = TypeVar("_SmallBlock", cst.SimpleStatementLine, cst.SimpleStatementSuite)
@@ -100,7 +99,8 @@ class Applier(cst.CSTTransformer):
         if branch is not None:
             branch = branch.with_changes(leading_lines=(*leading, *branch.leading_lines))
         if isinstance(self._legacy.parents[original_node], cst.If):
-            return cst.RemoveFromParent() if branch is None or is_empty(branch.body) else branch
+            gone = branch is None or (isinstance(branch, cst.Else) and is_empty(branch.body))
+            return cst.RemoveFromParent() if branch is None or gone else branch
         if isinstance(branch, cst.If):
             self._dissolved[updated_node] = Lines((branch,))
         else:
@@ -245,17 +245,10 @@ class Applier(cst.CSTTransformer):
 
     def _parsed_statement(self, source: str) -> BlockStatement:
         module = self._legacy.module
-        text = source.replace("\n", module.default_newline)
-        try:
-            return cst.parse_statement(text, config=module.config_for_parsing)
-        except cst.ParserSyntaxError as error:
-            raise EditError(f"LibCST cannot parse the statement {source!r}: {error.message}") from error
+        return cst.parse_statement(source.replace("\n", module.default_newline), config=module.config_for_parsing)
 
     def _parsed_expression(self, source: str) -> cst.BaseExpression:
-        try:
-            return cst.parse_expression(source.strip(), config=self._legacy.module.config_for_parsing)
-        except cst.ParserSyntaxError as error:
-            raise EditError(f"LibCST cannot parse the expression {source!r}: {error.message}") from error
+        return cst.parse_expression(source.strip(), config=self._legacy.module.config_for_parsing)
 
 
 def _clauses(clause: cst.Else | cst.Finally | None) -> list[Clause]:

@@ -1,15 +1,21 @@
 """What is known about the legacy: what the runs did, and what can be told without running it."""
 
 from unbloat.evidence.binding import BindingTimes
+from unbloat.evidence.config_flow import ConfigFlow
 from unbloat.evidence.facts import Facts, Outcomes
 from unbloat.evidence.program import Module, Program
 from unbloat.evidence.purity import Purity
 from unbloat.evidence.references import References, identifiers_of
-from unbloat.evidence.support import PinnedArgument, Support, Supports, Unsupported
+from unbloat.evidence.support import NOTHING, PinnedArgument, Support, Supports, Unsupported, joined
+from unbloat.evidence.swallow import LOUD, LegacyErrors, Swallowers
 
 __all__ = [
+    "LOUD",
+    "NOTHING",
     "BindingTimes",
+    "ConfigFlow",
     "Facts",
+    "LegacyErrors",
     "Module",
     "Outcomes",
     "PinnedArgument",
@@ -18,6 +24,8 @@ __all__ = [
     "References",
     "Support",
     "Supports",
+    "Swallowers",
     "Unsupported",
     "identifiers_of",
+    "joined",
 ]

@@ -18,9 +18,11 @@ from typing import TypeAlias
 from unbloat.edit.edits import Span
 from unbloat.evidence.callers import Callers, argument_of, has_default, own_nodes
 from unbloat.evidence.control import Control, Influence
+from unbloat.evidence.environment import variable_read
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.program import FUNCTIONS, Callee, Module, Program
 from unbloat.evidence.scopes import Binding, Function, Scope, parameters
+from unbloat.evidence.swallow import Swallowers
 
 PURE_FUNCTIONS = frozenset(
     "abs all any bool callable complex dict enumerate float format frozenset getattr hasattr hash int "
@@ -78,10 +80,11 @@ def join(values: Iterable[Value]) -> Value:
 class BindingTimes:
     """The binding time of every expression of a program."""
 
-    def __init__(self, program: Program, facts: Facts, config_parameters: frozenset[str]) -> None:
+    def __init__(self, program: Program, facts: Facts, config_parameters: frozenset[str], swallowers: Swallowers) -> None:
         self._program = program
         self._facts = facts
         self._config_parameters = config_parameters
+        self._swallowers = swallowers
         self._control = {module: Control(module) for module in program.modules.values()}
         self._values: dict[Key, Value] = {}
         self._callers = Callers(program)
@@ -147,7 +150,7 @@ class BindingTimes:
         assert isinstance(function, FUNCTIONS)
         module = self._program.module_of[function]
         if name in self._config_parameters:
-            return self.is_config_parameter(module, function, name)
+            return self.is_config_parameter(module, function, name, visiting)
         if self._callers.escapes(function):
             return False
         if not isinstance(function, ast.Lambda) and (module.file, Span.of(function)) in self._facts.external:
@@ -177,12 +180,26 @@ class BindingTimes:
             return caller
         return next(module for module in self._program.modules.values() if argument in module.parents)
 
-    def is_config_parameter(self, module: Module, function: Function, name: str) -> bool:
-        """Whether every call that was seen handed in the pinned config, or a part of it."""
+    def is_config_parameter(self, module: Module, function: Function, name: str, visiting: set[Key] | None = None) -> bool:
+        """Whether every call hands in the pinned config, or a part of it.
+
+        The runs say what they handed in. For all other calls there is the guard, which needs one part to compare with, and
+        somebody to hear it; where it is missing, the subject's own calls must be known to pass nothing else.
+        """
         if isinstance(function, ast.Lambda):
             return False
-        paths = self._facts.config_paths.get((module.file, Span.of(function)), {}).get(name, ())
-        return bool(paths) and None not in paths
+        place = (module.file, Span.of(function))
+        paths = self._facts.config_paths.get(place, {}).get(name, ())
+        if not paths or None in paths:
+            return False
+        guarded = is_guarded(self._facts, module, function)
+        if guarded and len(paths) > 1:
+            return False
+        if guarded and function not in self._swallowers.loud_functions:
+            return True
+        if not guarded and self._callers.escapes(function):
+            return False
+        return self._agree(function, name, {(function, name)} if visiting is None else visiting)
 
     # -- the fixpoint -------------------------------------------------------------------------------------------
 
@@ -227,6 +244,8 @@ class BindingTimes:
     def _variable(self, scope: Scope, name: str) -> Value:
         module = self._program.module_of[scope.node]
         bindings = scope.bindings[name]
+        if scope is module.scopes.module and self._program.patches.module_name(name):
+            return DYNAMIC
         values = [self._bound(module, scope, binding) for binding in bindings]
         if len(bindings) > 1:
             if not scope.is_function and any(self._is_in_function(module, binding, scope) for binding in bindings):
@@ -281,10 +300,25 @@ class BindingTimes:
                 return self.value(module, node.iter)
             case "unpack":
                 return self._unpacked(module, node)
-            case "import" | "def" | "class":
+            case "import":
+                return self._imported(module, scope, node)
+            case "def" | "class":
                 return STATIC
             case _:
                 return DYNAMIC
+
+    def _imported(self, module: Module, scope: Scope, node: ast.AST) -> Value:
+        """A class or constant of another package is what the pinned versions make it; anything else there may move."""
+        assert isinstance(node, ast.alias)
+        name = node.asname or node.name.partition(".")[0]
+        found = self._program.definition(module, scope, name)
+        if found is not None and found[1].node is not node:
+            owner = found[0].scopes.module
+            return self._lookup((owner, node.name))
+        target = self._program.imported_module(module, scope, name)
+        if isinstance(module.parents[node], ast.Import) or isinstance(target, Module) or node.name[:1].isupper():
+            return STATIC
+        return OBJECT
 
     def _unpacked(self, module: Module, node: ast.AST) -> Value:
         if isinstance(node, ast.Assign):
@@ -433,6 +467,9 @@ class BindingTimes:
         if callee := self._program.callee(module, scope, node):
             return self._result(module, node, callee)
         function = node.func
+        if variable_read(self._program, module, node) is not None:
+            content = self._arguments(module, node)
+            return Value(content, content)
         if isinstance(function, ast.Name) and scope.resolve(function.id) is None:
             if function.id in PURE_FUNCTIONS and not _reads_self(node):
                 content = self._arguments(module, node)
@@ -448,9 +485,6 @@ class BindingTimes:
             target = self._program.imported_module(module, scope, function.value.id)
             if isinstance(target, str):
                 return self._library_call(module, node, f"{target}.{function.attr}")
-        if ast.unparse(function) == "os.environ.get":
-            target = self._program.imported_module(module, scope, "os")
-            return Value(self._arguments(module, node), None) if target == "os" else DYNAMIC
         if function.attr in PURE_METHODS:
             base = self.value(module, function.value, looked_at=True).content
             content = _union([base, self._arguments(module, node)])
@@ -459,7 +493,7 @@ class BindingTimes:
 
     def _library_call(self, module: Module, node: ast.Call, dotted: str) -> Value:
         owner, _, name = dotted.rpartition(".")
-        if (owner == "omegaconf.OmegaConf" and name in CONFIG_FUNCTIONS) or dotted == "os.getenv":
+        if owner == "omegaconf.OmegaConf" and name in CONFIG_FUNCTIONS:
             content = self._arguments(module, node)
             return Value(content, content)
         return DYNAMIC
@@ -491,6 +525,11 @@ class BindingTimes:
             argument = argument_of(node, callee, key[1])
             parts.append(None if argument is None else self.value(self._owner(argument, module), argument).content)
         return _union(parts)
+
+
+def is_guarded(facts: Facts, module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function checks the config that it gets: whoever is not of the subject may call it."""
+    return (module.file, Span.of(function)) in facts.external or not function.name.startswith("_") or function.name == "__init__"
 
 
 def _children(node: ast.expr) -> Iterable[ast.expr]:

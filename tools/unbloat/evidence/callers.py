@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from unbloat.evidence.program import FUNCTIONS, Callee, Module, Program
+from unbloat.evidence.references import names_in_strings
 from unbloat.evidence.scopes import Function
 
 
@@ -20,6 +21,7 @@ class Callers:
         self._any_store = False
         self._imported: set[tuple[str, str]] = set()
         self._open_names: set[str] = set()
+        self._open_modules: set[Module] = set()
         for module, node in program.walk():
             self._note(module, node)
 
@@ -30,7 +32,9 @@ class Callers:
         """Whether somebody may call a function in a way that is not seen here."""
         if isinstance(function, ast.Lambda):
             return function in self._escaped
-        return function in self._escaped or bool(function.decorator_list) or function.name in self._open_names
+        if function in self._escaped or bool(function.decorator_list) or function.name in self._open_names:
+            return True
+        return self._program.module_of[function] in self._open_modules
 
     def is_imported(self, module: Module, name: str) -> bool:
         return (module.name, name) in self._imported
@@ -59,6 +63,9 @@ class Callers:
             self._note_reference(module, node)
         elif isinstance(node, ast.Attribute):
             self._note_attribute(module, node)
+        elif isinstance(node, ast.Constant):
+            # `globals()["name"]` and the like
+            self._open_names.update(names_in_strings(node))
         elif isinstance(node, ast.ClassDef):
             self._note_class(module, node)
         elif isinstance(node, ast.ImportFrom):
@@ -73,6 +80,8 @@ class Callers:
         if callee is not None:
             self._calls.setdefault(callee.function, []).append((module, node, callee))
         name = node.func.id if isinstance(node.func, ast.Name) else None
+        if name == "globals" or (name == "getattr" and self._asks_module(module, node)):
+            self._note_lookup(module, node)
         if name in ("setattr", "delattr"):
             literal = node.args[1] if len(node.args) > 1 else None
             if isinstance(literal, ast.Constant) and isinstance(literal.value, str):
@@ -81,6 +90,27 @@ class Callers:
                 self._any_store = True
         elif name == "vars" and node.args:
             self._any_store = True
+
+    def _asks_module(self, module: Module, node: ast.Call) -> bool:
+        """`getattr(module, name)` with a name that is computed."""
+        match node.args:
+            case [_, ast.Constant(), *_]:
+                return False
+            case [ast.Name(id=name), *_]:
+                return isinstance(self._program.imported_module(module, module.scope_of(node), name), Module)
+        return True
+
+    def _note_lookup(self, module: Module, node: ast.Call) -> None:
+        """A lookup of a computed name may find any function of a module."""
+        if isinstance(node.func, ast.Name) and node.func.id == "globals":
+            parent = module.parents[node]
+            if isinstance(parent, ast.Subscript) and isinstance(parent.slice, ast.Constant):
+                return
+            self._open_modules.add(module)
+        elif isinstance(node.args[0], ast.Name):
+            target = self._program.imported_module(module, module.scope_of(node), node.args[0].id)
+            if isinstance(target, Module):
+                self._open_modules.add(target)
 
     def _note_reference(self, module: Module, node: ast.Name) -> None:
         """A function that is named without being called may be called by anybody."""

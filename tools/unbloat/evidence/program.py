@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
+from unbloat.evidence.patches import Patches
 from unbloat.evidence.scopes import Binding, Function, ModuleScopes, Scope, analyse_scopes
 
 Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -140,6 +141,9 @@ class Program:
 
     def _callable(self, module: Module, binding: Binding) -> Callee | None:
         node = binding.node
+        name = getattr(node, "name", "")
+        if isinstance(module.parents.get(node), ast.Module) and self.patches.module_name(name):
+            return None
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             return None if node.decorator_list else Callee(module, node, bound=False)
         if isinstance(node, ast.ClassDef):
@@ -156,7 +160,7 @@ class Program:
             for node in relative.body
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name
         ]
-        if len(found) != 1:
+        if len(found) != 1 or self.patches.field(name):
             return None
         decorators = [ast.unparse(decorator) for decorator in found[0].decorator_list]
         if decorators not in ([], ["staticmethod"], ["classmethod"]):
@@ -213,6 +217,27 @@ class Program:
                     for member in joined:
                         family[member] = joined
         return family
+
+    @cached_property
+    def patches(self) -> Patches:
+        """What is replaced from afar."""
+        patches = Patches()
+        for module in self.modules.values():
+
+            def is_module(node: ast.expr, module: Module = module) -> bool:
+                if not isinstance(node, ast.Name):
+                    return False
+                scope = module.scopes.of_name.get(node) or module.scope_of(node)
+                return isinstance(self.imported_module(module, scope, node.id), Module)
+
+            def is_self(node: ast.expr, module: Module = module) -> bool:
+                if not isinstance(node, ast.Name):
+                    return False
+                scope = module.scopes.of_name.get(node) or module.scope_of(node)
+                return self.class_of_self(module, scope, node.id) is not None
+
+            patches.note(((node, module.parents.get(node)) for node in ast.walk(module.tree)), is_module, is_self)
+        return patches
 
     def walk(self) -> Iterator[tuple[Module, ast.AST]]:
         for module in self.modules.values():

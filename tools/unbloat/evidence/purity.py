@@ -7,6 +7,7 @@ code might raise on data that no workload saw is not counted as an effect. Loggi
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.binding import CONFIG_FUNCTIONS, PURE_FUNCTIONS, PURE_METHODS
@@ -15,6 +16,7 @@ from unbloat.evidence.facts import Facts
 from unbloat.evidence.instrument import CONSUMERS, consumes
 from unbloat.evidence.program import FUNCTIONS, Module, Program
 from unbloat.evidence.scopes import Function, Scope
+from unbloat.evidence.special import is_plain, operands, special_methods
 from unbloat.subject import Contract
 
 _READING_METHODS = frozenset(
@@ -39,6 +41,14 @@ class Purity:
         self._facts = facts
         self._contract = contract
         self._functions: dict[Function, bool] = {}
+        methods = list(self._methods())
+        # At first every one of them counts as doing something; those that only compute even so do not count any more.
+        self._specials = frozenset(node.name for node in methods if node.name.startswith("__"))
+        self._properties = frozenset(node.name for node in methods if node.decorator_list)
+        specials = frozenset(n.name for n in methods if n.name in self._specials and not self.is_pure_function(n))
+        self._properties = frozenset(n.name for n in methods if n.decorator_list and not self._computes(n))
+        self._specials = specials
+        self._functions.clear()
 
     # -- logging ------------------------------------------------------------------------------------------------
 
@@ -75,9 +85,34 @@ class Purity:
             return function is not None and not isinstance(function, ast.Lambda)
         if isinstance(node, ast.Await | ast.Yield | ast.YieldFrom | ast.AsyncFor):
             return False
+        if self._runs_special(module, node):
+            return False
         if isinstance(node, ast.For | ast.comprehension):
             return self.walks_freely(module, node.iter)
         return not isinstance(node, ast.Call) or self._call(module, node, function)
+
+    def _runs_special(self, module: Module, node: ast.AST) -> bool:
+        """Whether an operator, item, attribute or the like may run a method of the subject that does more than compute."""
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr in self._properties:
+            return True
+        if not self._specials or not (self._specials & special_methods(node)):
+            return False
+        if isinstance(node, ast.expr) and self._facts.keys_read(module.file, Span.of(node)):
+            return False  # it was seen to read the config
+        return not all(is_plain(part) or self._is_module(module, module.scope_of(node), part) for part in operands(node))
+
+    def _methods(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+        for node, module in self._program.module_of.items():
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and isinstance(module.parents[node], ast.ClassDef):
+                yield node
+
+    def _computes(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        """The same for a method with a decorator: what a property does, or a static or class method does when it is called."""
+        plain = all(ast.unparse(one) in ("property", "staticmethod", "classmethod") for one in function.decorator_list)
+        if isinstance(function, ast.AsyncFunctionDef) or not plain:
+            return False
+        module = self._program.module_of[function]
+        return all(self._statement(module, function, node) for node in own_nodes(function) if node not in function.decorator_list)
 
     def _call(self, module: Module, node: ast.Call, function: Function | None) -> bool:
         if self.is_log_call(module, node) or self.is_logger_setup(module, node):
@@ -190,6 +225,21 @@ class Purity:
         return scope.resolve(base.id) is scope and all(
             binding.value is not None and _makes_container(binding.value) for binding in scope.bindings[base.id]
         )
+
+
+def cannot_raise(expression: ast.expr) -> bool:
+    """Whether evaluating an expression only hands on, or makes, objects."""
+    match expression:
+        case ast.Constant() | ast.Name() | ast.Lambda():
+            return True
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return all(cannot_raise(part) for part in parts)
+        case ast.Dict(keys=keys, values=values):
+            return all(isinstance(key, ast.Constant) for key in keys) and all(cannot_raise(value) for value in values)
+        case ast.Compare(left=left, ops=operators, comparators=others):
+            simple = all(isinstance(operator, ast.Is | ast.IsNot) for operator in operators)
+            return simple and all(cannot_raise(part) for part in [left, *others])
+    return False
 
 
 def _evaluated(expression: ast.expr) -> list[ast.AST]:

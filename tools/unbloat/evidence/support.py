@@ -8,14 +8,16 @@ everything that flows into it, was computed. Where that set cannot be told, the 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.binding import BindingTimes
 from unbloat.evidence.callers import own_nodes
+from unbloat.evidence.config_flow import ConfigFlow
 from unbloat.evidence.config_reads import UNKNOWN_KEY
+from unbloat.evidence.environment import UNKNOWN, is_ours, variable_read, variables_written
 from unbloat.evidence.facts import Facts, Found
 from unbloat.evidence.program import FUNCTIONS, Module, Program
 from unbloat.evidence.scopes import Function
@@ -49,6 +51,28 @@ class Support:
     arguments: frozenset[PinnedArgument] = frozenset()
 
 
+    def and_(self, other: Support) -> Support:
+        return Support(
+            self.keys | other.keys,
+            self.types | other.types,
+            self.environment | other.environment,
+            self.arguments | other.arguments,
+        )
+
+
+NOTHING = Support()
+
+
+def joined(supports: Iterable[Support | None]) -> Support | None:
+    """Everything that several things rest on; None if one of them cannot be had."""
+    found = NOTHING
+    for support in supports:
+        if support is None:
+            return None
+        found = found.and_(support)
+    return found
+
+
 @dataclass(frozen=True)
 class Unsupported:
     """Why a decision cannot be pinned."""
@@ -59,16 +83,18 @@ class Unsupported:
 class Supports:
     """Finds the support of expressions of one program."""
 
-    def __init__(self, program: Program, facts: Facts, binding: BindingTimes) -> None:
+    def __init__(self, program: Program, facts: Facts, binding: BindingTimes, flow: ConfigFlow) -> None:
         self._program = program
         self._facts = facts
         self._binding = binding
+        self._flow = flow
         self._stored = frozenset(self._stored_keys())
+        self._written_variables = frozenset(variables_written(program))
 
-    def of(self, module: Module, expression: ast.expr) -> Support | Unsupported:
-        """The support of a STATIC expression."""
-        gathering = _Gathering(self._program, self._facts, self._binding)
-        gathering.expression(module, expression)
+    def of(self, module: Module, expression: ast.expr, *, by_type: bool = False) -> Support | Unsupported:
+        """The support of a STATIC expression, or of its type alone."""
+        gathering = _Gathering(self._program, self._facts, self._binding, written_variables=self._written_variables)
+        gathering.expression(module, expression, by_type)
         if gathering.trouble is not None:
             return Unsupported(gathering.trouble)
         types = gathering.types - gathering.keys
@@ -96,11 +122,11 @@ class Supports:
         return None
 
     def _stored_keys(self) -> Iterator[str]:
-        """The last parts of config keys that the code, executed or not, writes to."""
+        """The last parts of config keys that the code, executed or not, may write to."""
         for module, node in self._program.walk():
             match node:
                 case ast.Attribute(value=base, attr=name, ctx=ast.Store() | ast.Del()):
-                    if self._is_config(module, base):
+                    if not self._is_self(module, base):
                         yield name
                 case ast.Subscript(value=base, slice=index, ctx=ast.Store() | ast.Del()):
                     if self._is_config(module, base):
@@ -108,19 +134,31 @@ class Supports:
                 case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[base, name, *_]):
                     if self._is_config(module, base):
                         yield _literal(name)
-                case ast.Call(func=ast.Attribute(value=base, attr="update" | "pop" | "setdefault" | "popitem"), args=arguments):
-                    if isinstance(base, ast.Name) and base.id == "OmegaConf":
-                        yield _literal(arguments[1]).rpartition(".")[2] if len(arguments) > 1 else "*"
-                    elif self._is_config(module, base):
-                        yield _literal(arguments[0]) if arguments else "*"
+                case ast.Call(func=ast.Attribute(value=base, attr="update" | "pop" | "setdefault" | "popitem" | "clear")):
+                    yield from self._stored_by_method(module, node, base)
+                case ast.Call(func=ast.Attribute(value=base, attr="append" | "extend" | "insert" | "remove" | "sort" | "reverse")):
+                    if self._is_config(module, base):
+                        yield base.attr if isinstance(base, ast.Attribute) else "*"
+
+    def _stored_by_method(self, module: Module, call: ast.Call, base: ast.expr) -> Iterator[str]:
+        if isinstance(base, ast.Name) and base.id == "OmegaConf":
+            yield _literal(call.args[1]).rpartition(".")[2] if len(call.args) > 1 else "*"
+        elif self._is_config(module, base):
+            yield _literal(call.args[0]) if call.args and not call.keywords else "*"
+
+    def _is_self(self, module: Module, base: ast.expr) -> bool:
+        if not isinstance(base, ast.Name):
+            return False
+        return self._program.class_of_self(module, module.scopes.of_name[base], base.id) is not None
 
     def _is_config(self, module: Module, base: ast.expr) -> bool:
-        """Whether an object may be (a part of) the config: STATIC, and neither a module nor the object itself."""
-        if isinstance(base, ast.Constant) or not self._binding.is_static(module, base):
+        """Whether an object may be (a part of) the config: what a config flows to, or STATIC and nothing else we know."""
+        if isinstance(base, ast.Constant) or self._flow.is_fresh(module, base):
             return False
         if isinstance(base, ast.Name):
-            return self._program.imported_module(module, module.scope_of(base), base.id) is None
-        return True
+            if self._program.imported_module(module, module.scope_of(base), base.id) is not None:
+                return False
+        return self._flow.may_be_config(module, base) or self._binding.is_static(module, base)
 
 
 def type_of(found: Found) -> str:
@@ -159,6 +197,7 @@ class _Gathering:
     environment: set[str] = field(default_factory=set)
     arguments: set[PinnedArgument] = field(default_factory=set)
     trouble: str | None = None
+    written_variables: frozenset[str] = frozenset()
     _seen: set[object] = field(default_factory=set)
 
     def expression(self, module: Module, expression: ast.expr, by_type: bool = False) -> None:
@@ -268,9 +307,8 @@ class _Gathering:
             self.expression(owner, part)
 
     def _call(self, module: Module, node: ast.Call) -> None:
-        if (variable := _environment_variable(node)) is not None:
-            if variable == "*":
-                self.trouble = "asks for an environment variable whose name is computed"
+        if (variable := variable_read(self.program, module, node)) is not None:
+            self.trouble = self.trouble or self.environment_trouble(variable)
             self.environment.add(variable)
         callee = self.program.callee(module, module.scope_of(node), node)
         if callee is None or callee.function in self._seen:
@@ -278,6 +316,17 @@ class _Gathering:
         self._seen.add(callee.function)
         for part in own_nodes(callee.function):
             self._node(callee.module, part, callee.function)
+
+
+    def environment_trouble(self, variable: str) -> str | None:
+        """Why a decision cannot rest on an environment variable, if it cannot."""
+        if variable == UNKNOWN:
+            return "asks for an environment variable whose name is computed"
+        if is_ours(variable):
+            return f"environment variable {variable} is set for every run of a workload"
+        if self.written_variables & {UNKNOWN, variable}:
+            return f"environment variable {variable} may be written by the code that stays"
+        return None
 
 
 def _is_public(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -295,10 +344,3 @@ def _sources(node: ast.AST, value: ast.expr | None) -> Iterator[ast.expr]:
         yield node.value
     elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
         yield node.iter
-
-
-def _environment_variable(node: ast.Call) -> str | None:
-    """The variable that a call asks the environment for; `*` if its name is not a literal."""
-    if ast.unparse(node.func) not in ("os.environ.get", "os.getenv", "environ.get", "getenv") or not node.args:
-        return None
-    return _literal(node.args[0])

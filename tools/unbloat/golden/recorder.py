@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SMALL = 64
 """Values of up to this many elements are always kept, so that most differences can be shown at once."""
 
+_LONGEST_MESSAGE = 1000
 _SOURCE_POSITION = re.compile(r"(?:<\w+>|~)?(?:/[\w.+=@-]+)+\.pyc?(?::\d+)*|(?<=\bline )\d+|\b0x[0-9a-f]{6,}\b")
 
 
@@ -170,6 +171,8 @@ class Recorder:
 
 
 def describe_error(error: BaseException) -> str:
-    """An exception in one line."""
+    """An exception in one line. Whole, as what to do usually comes last, unless it shows a whole array or the like."""
     message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {values.shortened(message)}" if message else type(error).__name__
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[:_LONGEST_MESSAGE] + "…"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 
 from unbloat.errors import WorkloadError
@@ -15,10 +14,10 @@ def save(ledger: Ledger, file: Path) -> None:
     entries = ",\n".join(json.dumps(entry.to_json(), sort_keys=True) for entry in ledger.entries)
     text = f'{{"entries": [\n{entries}\n], "workload": {json.dumps(ledger.workload)}}}\n'
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
-        draft.write(text)
-    Path(draft.name).chmod(0o644)
-    Path(draft.name).replace(file)
+    # Of a fixed name, so that what a killed run left behind is overwritten by the next.
+    draft = file.with_name(f".{file.name}.part")
+    draft.write_text(text)
+    draft.replace(file)
 
 
 def load(file: Path) -> Ledger:
@@ -27,5 +26,5 @@ def load(file: Path) -> Ledger:
         return Ledger.from_json(json.loads(file.read_text()))
     except FileNotFoundError as error:
         raise WorkloadError(f"there is no golden at {file}; record it first") from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # not JSON, or not of this shape
         raise WorkloadError(f"{file} is not a golden ({error!r}); record it again") from error

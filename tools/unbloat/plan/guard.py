@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from unbloat.edit import Edit, InsertImport, InsertInFunction, Span
-from unbloat.evidence import Facts, PinnedArgument
+from unbloat.evidence import Facts, Module, PinnedArgument
+from unbloat.evidence.binding import is_guarded
 from unbloat.evidence.support import type_of
 from unbloat.plan.removal import Removal
 from unbloat.plan.view import View
@@ -56,6 +57,10 @@ def check(config, prefix=""):
         found = _find(config, key[len(prefix) :].strip("."))
         if _kind(found) != kind:
             raise _stripped(f"config key {{key!r}} is {{found!r}}", kind, lines)
+
+
+def check_environment():
+    """Raise `NotImplementedError` if the environment asks for something stripped."""
     for name, (value, lines) in ENVIRONMENT.items():
         if os.environ.get(name) != value:
             raise _stripped(f"environment variable {{name}} is {{os.environ.get(name)!r}}", value, lines)
@@ -94,10 +99,24 @@ def _agrees(value, found):
     if isinstance(value, tuple) and value[:1] == (_KEYS,):
         return isinstance(found, Mapping) and [str(key) for key in found] == list(value[1])
     if isinstance(value, list):
-        return found is not ABSENT and found is not None and not isinstance(found, str) and list(found) == value
+        return isinstance(found, Sequence) and not isinstance(found, str) and _same_items(list(found), value)
     if isinstance(value, float) and value != value:
         return isinstance(found, float) and found != found
     return type(found) is type(value) and found == value
+
+
+def _same_items(found, value):
+    return len(found) == len(value) and all(map(_agrees_inside, value, found))
+
+
+def _agrees_inside(value, found):
+    if isinstance(value, dict):
+        return isinstance(found, Mapping) and list(found) == list(value) and _same_items([found[key] for key in value], [*value.values()])
+    return _agrees(value, found)
+
+
+# A module may keep what it read when it was imported.
+check_environment()
 '''
 
 
@@ -105,27 +124,27 @@ def guard_edits(view: View, removals: Sequence[Removal]) -> dict[str, list[Edit]
     """The checks to insert, by file: where a config comes in from outside, and where an option was pinned."""
     edits: dict[str, list[Edit]] = {}
     package = next(iter(view.program.modules)).partition("/")[0]
-    pinned_config = any(removal.support.keys or removal.support.types or removal.support.environment for removal in removals)
+    pinned_config = any(removal.support.keys or removal.support.types for removal in removals)
     for file in sorted(view.files):
         module = view.program.modules[file]
         name = _ALIAS if MODULE in module.scopes.module.bindings else MODULE
         found: list[Edit] = []
         for function, _ in module.scopes.functions():
             if pinned_config:
-                found += _config_checks(view.facts, file, function, name)
+                found += _config_checks(view.facts, module, function, name)
             found += _argument_checks(file, function, name, removals)
+            found += _environment_checks(file, function, name, removals)
         if found:
             alias = f" as {name}" if name != MODULE else ""
             edits[file] = [InsertImport(f"from {package} import {MODULE}{alias}"), *found]
     return edits
 
 
-def _config_checks(facts: Facts, file: str, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> list[Edit]:
-    place = (file, Span.of(function))
-    if place not in facts.external and function.name.startswith("_") and function.name != "__init__":
+def _config_checks(facts: Facts, module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> list[Edit]:
+    if not is_guarded(facts, module, function):
         return []
     checks: list[Edit] = []
-    for parameter, paths in facts.config_paths.get(place, {}).items():
+    for parameter, paths in facts.config_paths.get((module.file, Span.of(function)), {}).items():
         if len(paths) == 1 and paths[0] is not None:
             prefix = f", {paths[0]!r}" if paths[0] else ""
             checks.append(InsertInFunction(Span.of(function), f"{name}.check({parameter}{prefix})"))
@@ -146,6 +165,15 @@ def _argument_checks(
         )
         for pin in sorted(gone, key=lambda pin: pin.name)
     ]
+
+
+def _environment_checks(
+    file: str, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str, removals: Sequence[Removal]
+) -> list[Edit]:
+    place = Span.of(function)
+    if any(one.file == file and one.support.environment and place.holds(one.place) for one in removals):
+        return [InsertInFunction(place, f"{name}.check_environment()")]
+    return []
 
 
 def guard_source(facts: Facts, removals: Sequence[Removal]) -> str:

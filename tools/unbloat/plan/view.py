@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from unbloat.edit import Edit, Span, specialise
-from unbloat.evidence import BindingTimes, Facts, Module, Program, Purity, References, Supports
+from unbloat.evidence import BindingTimes, ConfigFlow, Facts, LegacyErrors, Module, Program, Purity, References, Support, Supports, Swallowers
+from unbloat.evidence.purity import cannot_raise
 from unbloat.subject import Contract, Veto
 
 
@@ -22,6 +23,7 @@ class View:
         config_parameters: frozenset[str],
         outside: frozenset[str],
         files: frozenset[str],
+        legacy_errors: LegacyErrors,
         vetoes: tuple[Veto, ...] = (),
     ) -> None:
         self.program = Program(trees)
@@ -30,15 +32,20 @@ class View:
         self.files = files
         self._config_parameters = config_parameters
         self._outside = outside
+        self._legacy_errors = legacy_errors
         self._vetoes = vetoes
 
     @cached_property
     def binding(self) -> BindingTimes:
-        return BindingTimes(self.program, self.facts, self._config_parameters)
+        return BindingTimes(self.program, self.facts, self._config_parameters, self.swallowers)
+
+    @cached_property
+    def swallowers(self) -> Swallowers:
+        return Swallowers(self.program, self.facts, self.files)
 
     @cached_property
     def supports(self) -> Supports:
-        return Supports(self.program, self.facts, self.binding)
+        return Supports(self.program, self.facts, self.binding, ConfigFlow(self.program, self.facts, self._config_parameters))
 
     @cached_property
     def purity(self) -> Purity:
@@ -60,6 +67,23 @@ class View:
             for node in ast.walk(module.tree):
                 if not getattr(node, "inserted", False):
                     yield module, node
+
+    def dropping(self, module: Module, expression: ast.expr) -> Support | None:
+        """What it rests on that nobody can tell whether an expression is still evaluated; None if somebody can.
+
+        It must leave no trace, and no error that the legacy caught: where it did, the runs must have seen that there is none,
+        and the config alone must decide that.
+        """
+        if not self.purity.is_pure(module, expression):
+            return None
+        if cannot_raise(expression) or not self._legacy_errors.caught(module.file, expression):
+            return Support()
+        if not self.facts.executed(module.file, expression.lineno) or self.swallowers.swallowed(module, expression, None):
+            return None
+        if not self.binding.is_static(module, expression):
+            return None
+        support = self.supports.of(module, expression, by_type=True)
+        return support if isinstance(support, Support) else None
 
     def is_vetoed(self, file: str, place: Span) -> str | None:
         """The reason of the veto that covers a place, if one does."""

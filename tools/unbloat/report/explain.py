@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from unbloat.edit import Span
 from unbloat.errors import SubjectError
@@ -11,6 +13,7 @@ from unbloat.evidence import Facts, Module, Unsupported
 from unbloat.evidence.support import type_of
 from unbloat.plan.removal import Removal
 from unbloat.plan.view import View
+from unbloat.report.fate import Fate, fate_of
 from unbloat.subject import Subject
 
 
@@ -21,51 +24,76 @@ def locate(subject: Subject, place: str) -> tuple[str, int]:
         SubjectError: there is no such legacy file or line.
     """
     name, _, number = place.rpartition(":")
-    if not name or not number.isdecimal():
+    if not name or not (number.isascii() and number.isdecimal()):
         raise SubjectError(f"{place!r} is not FILE:LINE")
-    matches = [file for file in subject.sources() if file == name or name.endswith("/" + file) or file.endswith("/" + name)]
-    if len(matches) != 1:
-        what = "no such file" if not matches else f"could be {', '.join(matches)}"
-        raise SubjectError(f"{name}: {what} under {subject.legacy}")
-    count = len((subject.legacy / matches[0]).read_text(encoding="utf-8").splitlines())
+    file = _module(subject, name)
+    count = len(_lines(subject, file))
     if not 1 <= int(number) <= count:
-        raise SubjectError(f"{matches[0]}:{number}: the legacy file has lines 1 to {count}")
-    return matches[0], int(number)
+        raise SubjectError(f"{file}:{number}: the legacy file has lines 1 to {count}")
+    return file, int(number)
+
+
+def _module(subject: Subject, name: str) -> str:
+    """The path relative to the legacy; the end of a path will do where only one module ends so."""
+    sources = subject.sources()
+    for folder in (subject.legacy, subject.legacy / subject.package, Path.cwd()):
+        path = (folder / name).resolve()
+        if path.is_relative_to(subject.legacy) and path.relative_to(subject.legacy).as_posix() in sources:
+            return path.relative_to(subject.legacy).as_posix()
+    matches = [file for file in sources if file.endswith("/" + name)]
+    if len(matches) != 1:
+        what = "no such module" if not matches else f"could be {', '.join(matches)}"
+        raise SubjectError(f"{name}: {what} under {subject.legacy / subject.package}")
+    return matches[0]
+
+
+def _lines(subject: Subject, file: str) -> list[str]:
+    """As Python counts them: a form feed does not end a line."""
+    return io.StringIO((subject.legacy / file).read_bytes().decode(), newline=None).read().removesuffix("\n").split("\n")
 
 
 def explain(
     subject: Subject,
     view: View,
-    file: str,
-    line: int,
+    after: View,
+    place: tuple[str, int],
     accepted: Sequence[Removal],
     rejected: Sequence[tuple[Removal, str]],
 ) -> Iterator[str]:
-    """What became of a line, in a few sentences; `view` is the subject before any edit."""
-    text = (subject.legacy / file).read_text(encoding="utf-8").splitlines()[line - 1]
-    yield f"{file}:{line}: {text.strip()}"
+    """What became of a line, in a few sentences; `view` is the subject before any edit, `after` with all accepted ones."""
+    file, line = place
+    lines = _lines(subject, file)
+    yield f"{file}:{line}: {lines[line - 1].strip()}"
     ran = view.facts.executed(file, line)
     yield f"executed by: {', '.join(ran) if ran else 'no workload'}"
-    causes = [one for one in accepted if one.file == file and any(first <= line <= last for first, last in one.gone)]
-    touching = [one for one in accepted if one.file == file and one.place.line <= line <= one.place.end_line]
-    if causes:
-        yield "fate: removed"
-    elif any(one.file == file and _reaches(one, line) for one in touching):
-        yield "fate: changed"
-    else:
-        yield "fate: kept"
-    for one in dict.fromkeys([*causes, *(one for one in touching if _reaches(one, line))]):
-        yield from _evidence(one, view.facts)
+    module = view.program.modules[file]
+    fate, decisive = fate_of(lines, module.tree, after.program.modules[file].tree, line)
+    yield f"fate: {fate.value}" + (f", with line {decisive}" if decisive != line else "")
+    if fate is not Fate.KEPT:
+        for one in _causes(module, [one for one in accepted if one.file == file], decisive):
+            yield from _evidence(one, view.facts)
+    if (veto := view.is_vetoed(file, Span(line, 0, line, 0))) is not None:
+        yield f"veto: {veto}"
     for one, reason in rejected:
         if one.file == file and one.place.line <= line <= one.place.end_line:
             yield f"tried by `{one.pass_name}` and kept: {reason}"
-    if not causes:
-        yield from _decisions(view, view.program.modules[file], line)
+    if fate is not Fate.REMOVED:
+        yield from _decisions(view, module, line)
+
+
+def _causes(module: Module, accepted: Sequence[Removal], line: int) -> list[Removal]:
+    """The edits that name a line; else those within the statement that begins there, as with a `try` of dropped handlers."""
+    named = [one for one in accepted if any(first <= line <= last for first, last in one.gone) or _reaches(one, line)]
+    if named:
+        return named
+    begun = [Span.of(node) for node in ast.walk(module.tree) if isinstance(node, ast.stmt) and node.lineno == line]
+    return [one for one in accepted if any(span.holds(one.place) for span in begun)]
 
 
 def _reaches(removal: Removal, line: int) -> bool:
     """Whether an edit that covers many lines is about this one."""
-    return removal.place.line == line or removal.place.end_line - removal.place.line < 4
+    place = removal.place
+    return place.line == line or (place.line <= line <= place.end_line < place.line + 4)
 
 
 def _evidence(removal: Removal, facts: Facts) -> Iterator[str]:

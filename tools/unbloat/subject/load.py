@@ -11,6 +11,7 @@ from typing import Any
 
 from unbloat.errors import SubjectError
 from unbloat.subject.model import Contract, Phase, Subject, Veto, Workload
+from unbloat.subject.sources import parse_file
 
 _TABLES: Mapping[str, frozenset[str]] = {
     "subject": frozenset({"package", "legacy", "stripped", "manifest"}),
@@ -21,6 +22,8 @@ _TABLES: Mapping[str, frozenset[str]] = {
     "veto": frozenset({"at", "reason"}),
 }
 _PHASE = frozenset({"files", "gate"})
+_ASSIGNMENT = re.compile(r"^\s*([\w.\s\"'-]+?)\s*=")
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _HEADER = re.compile(r"^\s*\[{1,2}\s*([^\[\]]+?)\s*\]{1,2}\s*(?:#.*)?$")
 
 
@@ -56,20 +59,17 @@ class _Reader:
 
     def subject(self) -> Subject:
         self._reject_unknown()
-        root = self.path.parent
         package = self._text("subject", "package")
         legacy = self._folder("subject", "legacy")
-        if not (legacy / package / "__init__.py").is_file():
+        if not package.isidentifier() or not (legacy / package / "__init__.py").is_file():
             raise self._error("subject", "package", f"{legacy / package} holds no __init__.py; is it the package's name?")
-        manifest = self._optional_file("subject", "manifest")
         workloads = self._workloads()
-        contract = self._table("contract")
-        return Subject(
-            root=root,
+        subject = Subject(
+            root=self.path.parent,
             package=package,
             legacy=legacy,
-            stripped=root / self._text("subject", "stripped"),
-            manifest=manifest,
+            stripped=(self.path.parent / self._text("subject", "stripped")).resolve(),
+            manifest=self._optional_file("subject", "manifest"),
             config_file=self._optional_file("config", "file"),
             config_parameters=self._texts("config", "parameters") if "parameters" in self._table("config") else (),
             workloads=workloads,
@@ -77,9 +77,36 @@ class _Reader:
             inputs=self._inputs(),
             seed=self._whole("golden", "seed", 0),
             phases=self._phases(legacy, package, {workload.name for workload in workloads}),
-            contract=Contract(**{key: self._texts("contract", key) for key in sorted(contract)}),
+            contract=Contract(**{key: self._texts("contract", key) for key in sorted(self._table("contract"))}),
             vetoes=self._vetoes(legacy),
         )
+        self._check_modules(subject)
+        self._check_output(subject)
+        return subject
+
+    def _check_modules(self, subject: Subject) -> None:
+        """Files are named as the plan names them; a name that is merely another way to one would never match."""
+        known = set(subject.sources())
+        named = [("contract", "algorithm", 0, file) for file in subject.contract.algorithm]
+        named += [(f"phases.{phase.name}", "files", 0, file) for phase in subject.phases for file in phase.files]
+        named += [("veto", "at", number, veto.file) for number, veto in enumerate(subject.vetoes)]
+        for section, key, number, file in named:
+            if file not in known:
+                what = f"{file!r} is no module of the package; write it relative to the legacy, as {subject.package}/….py"
+                raise self._error(section, key, what, number)
+
+    def _check_output(self, subject: Subject) -> None:
+        """What is replaced as a whole must hold nothing else."""
+        output = subject.stripped / subject.package
+        for folder in (subject.stripped, output):
+            if folder.exists() and not folder.is_dir():
+                raise self._error("subject", "stripped", f"{folder} is not a folder")
+        if output.is_relative_to(subject.legacy):
+            raise self._error("subject", "stripped", f"{output} lies in the legacy, which is never edited")
+        files = [workload.file for workload in subject.workloads]
+        for path in (self.path, subject.legacy, *subject.inputs, *files, subject.config_file, subject.manifest):
+            if path is not None and path.is_relative_to(output):
+                raise self._error("subject", "stripped", f"{output} would be replaced, but {path} lies in it")
 
     # -- the parts ----------------------------------------------------------------------------------------------
 
@@ -87,10 +114,7 @@ class _Reader:
         file = self._optional_file("golden", "workloads")
         if file is None:
             raise self._error("golden", None, "needs `workloads`, the Python file with the workload functions")
-        try:
-            tree = ast.parse(file.read_text(encoding="utf-8"))
-        except SyntaxError as error:
-            raise SubjectError(f"{file}:{error.lineno}: not valid Python: {error.msg}") from None
+        tree = parse_file(file)
         limit = float(self._whole("golden", "limit", 300))
         found = tuple(
             Workload(node.name, file, node.name, limit)
@@ -109,6 +133,8 @@ class _Reader:
             section = f"phases.{name}"
             if not isinstance(table, dict):
                 raise self._error("phases", name, "must be a table: [phases.NAME]")
+            if not _NAME.fullmatch(name):
+                raise self._error(section, None, "a phase's name is made of letters, digits, `-` and `_`")
             for key in sorted(set(table) - _PHASE):
                 raise self._error(section, key, f"unknown key; known: {', '.join(sorted(_PHASE))}")
             files = self._texts(section, "files", table)
@@ -116,8 +142,6 @@ class _Reader:
             for file in files:
                 if not (legacy / file).is_file():
                     raise self._error(section, "files", f"{file!r} is not a file under {legacy}")
-                if not file.startswith(f"{package}/"):
-                    raise self._error(section, "files", f"{file!r} is not in the package {package!r}")
             for workload in gate:
                 if workload not in workloads:
                     raise self._error(section, "gate", f"unknown workload {workload!r}; known: {', '.join(sorted(workloads))}")
@@ -141,16 +165,21 @@ class _Reader:
         if not isinstance(tables, list):
             raise self._error("veto", None, "must be written [[veto]]")
         vetoes = []
-        for table in tables:
+        for number, table in enumerate(tables):
+            if not isinstance(table, dict):
+                raise self._error("veto", None, "must be written [[veto]]")
             for key in sorted(set(table) - _TABLES["veto"]):
-                raise self._error("veto", key, f"unknown key; known: {', '.join(sorted(_TABLES['veto']))}")
-            place = self._text("veto", "at", table)
+                raise self._error("veto", key, f"unknown key; known: {', '.join(sorted(_TABLES['veto']))}", number)
+            place, reason = (self._text("veto", key, table, number) for key in ("at", "reason"))
             file, _, line = place.partition(":")
             if not (legacy / file).is_file():
-                raise self._error("veto", "at", f"{file!r} is not a file under {legacy}")
-            if line and not line.isdecimal():
-                raise self._error("veto", "at", f"{place!r} is not FILE or FILE:LINE")
-            vetoes.append(Veto(file, int(line) if line else None, self._text("veto", "reason", table)))
+                raise self._error("veto", "at", f"{file!r} is not a file under {legacy}", number)
+            if line and not (line.isascii() and line.isdecimal()):
+                raise self._error("veto", "at", f"{place!r} is not FILE or FILE:LINE", number)
+            count = len((legacy / file).read_bytes().splitlines())
+            if line and not 1 <= int(line) <= count:
+                raise self._error("veto", "at", f"{place!r}: the legacy file has {count} lines", number)
+            vetoes.append(Veto(file, int(line) if line else None, reason))
         return tuple(vetoes)
 
     # -- single values ------------------------------------------------------------------------------------------
@@ -173,10 +202,10 @@ class _Reader:
             raise self._error(name, None, "must be a table")
         return table
 
-    def _text(self, section: str, key: str, table: dict[str, Any] | None = None) -> str:
+    def _text(self, section: str, key: str, table: dict[str, Any] | None = None, number: int = 0) -> str:
         value = (self._table(section) if table is None else table).get(key)
         if not isinstance(value, str) or not value:
-            raise self._error(section, key, "must be a non-empty string" if value is not None else "is missing")
+            raise self._error(section, key, "must be a non-empty string" if value is not None else "is missing", number)
         return value
 
     def _texts(self, section: str, key: str, table: dict[str, Any] | None = None) -> tuple[str, ...]:
@@ -205,19 +234,32 @@ class _Reader:
             raise self._error(section, key, f"{file} is not a file")
         return file
 
-    def _error(self, section: str, key: str | None, what: str) -> SubjectError:
+    def _error(self, section: str, key: str | None, what: str, number: int = 0) -> SubjectError:
         name = f"[{section}] {key}" if key else f"[{section}]"
-        line = self._line(section, key)
+        line = self._line(section, key, number)
         return SubjectError(f"{self.path}:{line}: {name}: {what}" if line else f"{self.path}: {name}: {what}")
 
-    def _line(self, section: str, key: str | None) -> int | None:
-        """The line of a key, or of its table where the key is absent."""
-        current, header = "", None
-        for number, line in enumerate(self.lines, 1):
+    def _line(self, section: str, key: str | None, number: int) -> int | None:
+        """The line of a key, or of its table where the key is absent; of tables in an array, that of the given number."""
+        section = _bare(section)
+        current, header, seen = "", None, -1
+        for position, line in enumerate(self.lines, 1):
             if found := _HEADER.match(line):
-                current = found.group(1).replace('"', "").replace(" ", "")
-                if current == section:
-                    header = number
-            elif current == (section if key else "") and re.match(rf"\s*[\"']?{re.escape(key or section)}[\"']?\s*=", line):
-                return number
+                current = _bare(found.group(1))
+                seen += current == section
+                if current == section and seen == number:
+                    header = position
+                elif key and current == f"{section}.{key}":
+                    return position
+            elif found := _ASSIGNMENT.match(line):
+                path = f"{current}.{_bare(found.group(1))}".strip(".")
+                if path == (f"{section}.{key}" if key else section) and (current != section or seen == number):
+                    return position
+                if header is None and path == section:
+                    header = position
         return header
+
+
+def _bare(name: str) -> str:
+    """A dotted key without quotes and blanks."""
+    return re.sub(r"[\s\"']", "", name)

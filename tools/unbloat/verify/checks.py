@@ -35,7 +35,7 @@ def undefined_names(tree: ast.Module) -> list[str]:
     """The names that a module reads and never binds, as pyflakes sees them."""
     return [
         str(message.message_args[0])
-        for message in checker.Checker(tree).messages
+        for message in sorted(checker.Checker(tree).messages, key=lambda message: (message.lineno, message.col))
         if isinstance(message, messages.UndefinedName | messages.UndefinedLocal | messages.UndefinedExport)
     ]
 

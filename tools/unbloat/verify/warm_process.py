@@ -87,6 +87,7 @@ class WarmProcess:
         finally:
             for pid in self._children:
                 kill_group(pid)
+                os.waitpid(pid, 0)  # Until then it could still write into the folder that is removed next.
 
     def _messages(self, received: bytes) -> Iterator[dict[str, Any]]:
         *complete, self._unread = (self._unread + received).split(b"\n")
@@ -163,11 +164,11 @@ def main() -> None:
     # Read by now. A Python that a run starts must not find the legacy through it: no hook would see that.
     os.environ.pop("PYTHONPATH", None)
     process = WarmProcess(control, replies)
-    if process.prepare(preload):
-        try:
-            process.serve()
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with suppress(BrokenPipeError):  # The caller was killed while this was starting: nobody is left to be told.
+        if not process.prepare(preload):
+            return
+        process.serve()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

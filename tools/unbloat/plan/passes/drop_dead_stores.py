@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator
 
 from unbloat.edit import DropStatement, Edit, KeepValue, Span
-from unbloat.evidence import Module
+from unbloat.evidence import NOTHING, Module, Support, joined
 from unbloat.evidence.scopes import Binding, Scope
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
@@ -138,20 +138,24 @@ def _unread(view: View, module: Module, name: str, bindings: list[Binding], read
     reason = f"`{name}` is never read" if not readers else f"`{name}` is filled, never read"
     for store in stores:
         assert isinstance(store, ast.Assign | ast.AnnAssign | ast.AugAssign)
-        pure = store.value is None or view.purity.is_pure(module, store.value)
-        yield _removal(module, store, DropStatement(Span.of(store)) if pure else KeepValue(Span.of(store)), reason)
+        support = Support() if store.value is None else view.dropping(module, store.value)
+        if support is None:
+            yield _removal(module, store, KeepValue(Span.of(store)), reason)
+        else:
+            yield _removal(module, store, DropStatement(Span.of(store)), reason, support)
     for reader in readers:
         filling = _filling_statement(module, reader)
         assert filling is not None
-        if all(_is_harmless(view, module, part) for part in ast.iter_child_nodes(filling)):
-            yield _removal(module, filling, DropStatement(Span.of(filling)), reason)
+        supports = [_harmless(view, module, part) for part in ast.iter_child_nodes(filling)]
+        if (support := joined(supports)) is not None:
+            yield _removal(module, filling, DropStatement(Span.of(filling)), reason, support)
 
 
-def _is_harmless(view: View, module: Module, part: ast.AST) -> bool:
+def _harmless(view: View, module: Module, part: ast.AST) -> Support | None:
     if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute):
         parts = [*part.args, *(keyword.value for keyword in part.keywords)]
-        return all(view.purity.is_pure(module, argument) for argument in parts)
-    return not isinstance(part, ast.expr) or view.purity.is_pure(module, part)
+        return joined([view.dropping(module, argument) for argument in parts])
+    return view.dropping(module, part) if isinstance(part, ast.expr) else Support()
 
 
 def _is_plain_store(node: ast.AST) -> bool:
@@ -171,9 +175,9 @@ def _overwritten(view: View, module: Module, scope: Scope, name: str) -> Iterato
         store = binding.node
         if not isinstance(store, ast.Assign | ast.AnnAssign) or not _is_plain_store(store) or store.value is None:
             continue
-        if _is_overwritten(module, scope, store, name) and view.purity.is_pure(module, store.value):
+        if _is_overwritten(module, scope, store, name) and (support := view.dropping(module, store.value)) is not None:
             reason = f"`{name}` is overwritten before anybody reads it"
-            yield _removal(module, store, DropStatement(Span.of(store)), reason)
+            yield _removal(module, store, DropStatement(Span.of(store)), reason, support)
 
 
 def _is_overwritten(module: Module, scope: Scope, store: ast.stmt, name: str) -> bool:
@@ -209,6 +213,6 @@ def _hands_out_namespace(function: ast.AST) -> bool:
     return any(isinstance(node, ast.Name) and node.id in _NAMESPACE for node in ast.walk(function))
 
 
-def _removal(module: Module, node: ast.stmt, edit: Edit, reason: str) -> Removal:
+def _removal(module: Module, node: ast.stmt, edit: Edit, reason: str, support: Support = NOTHING) -> Removal:
     gone = lines_of([node]) if isinstance(edit, DropStatement) else ()
-    return Removal(module.file, edit, NAME, Evidence.UNREFERENCED, reason, Span.of(node), gone)
+    return Removal(module.file, edit, NAME, Evidence.UNREFERENCED, reason, Span.of(node), gone, support)

@@ -11,7 +11,7 @@ import ast
 from collections.abc import Iterator
 
 from unbloat.edit import DropStatement, Span
-from unbloat.evidence import Module
+from unbloat.evidence import NOTHING, Module, Support
 from unbloat.evidence.references import module_exports, names_in_strings
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
@@ -114,13 +114,14 @@ def propose(view: View) -> Iterator[Removal]:
         elif isinstance(node, ast.Assign | ast.AnnAssign) and node in module.tree.body:
             name = _constant(node)
             if name is not None and _is_unread(view, module, name, exports):
-                if node.value is None or view.purity.is_pure(module, node.value):
-                    yield _removal(module, node, f"nothing that is kept reads `{name}`")
+                support = NOTHING if node.value is None else view.dropping(module, node.value)
+                if support is not None:
+                    yield _removal(module, node, f"nothing that is kept reads `{name}`", support)
 
 
-def _removal(module: Module, node: ast.stmt, reason: str) -> Removal:
+def _removal(module: Module, node: ast.stmt, reason: str, support: Support = NOTHING) -> Removal:
     place = Span.of(node)
-    return Removal(module.file, DropStatement(place), NAME, Evidence.UNREFERENCED, reason, place, lines_of([node]))
+    return Removal(module.file, DropStatement(place), NAME, Evidence.UNREFERENCED, reason, place, lines_of([node]), support)
 
 
 def _constant(node: ast.Assign | ast.AnnAssign) -> str | None:

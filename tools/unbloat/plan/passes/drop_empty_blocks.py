@@ -11,7 +11,7 @@ import ast
 from collections.abc import Iterator
 
 from unbloat.edit import DropStatement, Span
-from unbloat.evidence import Module
+from unbloat.evidence import Module, Support
 from unbloat.plan.blocks import is_docstring
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
@@ -70,7 +70,7 @@ EXAMPLES = (
 def propose(view: View) -> Iterator[Removal]:
     """Every statement without any effect."""
     for module, node in view.nodes():
-        if isinstance(node, ast.stmt) and _does_nothing(view, module, node):
+        if isinstance(node, ast.stmt) and (support := _does_nothing(view, module, node)) is not None:
             yield Removal(
                 module.file,
                 DropStatement(Span.of(node)),
@@ -79,20 +79,20 @@ def propose(view: View) -> Iterator[Removal]:
                 "does nothing any more",
                 Span.of(node),
                 lines_of([node]),
+                support,
             )
 
 
-def _does_nothing(view: View, module: Module, node: ast.stmt) -> bool:
+def _does_nothing(view: View, module: Module, node: ast.stmt) -> Support | None:
+    """What it rests on that a statement has no effect; None if it has one."""
     match node:
         case ast.If():
-            return _is_empty(node.body) and _is_empty(node.orelse) and view.purity.is_pure(module, node.test)
-        case ast.For():
-            return _is_empty(node.body) and _is_empty(node.orelse) and _walk_is_free(view, module, node)
-        case ast.Expr():
-            if is_docstring(module.parents[node], node):
-                return False
-            return not _is_ellipsis(node.value) and view.purity.is_pure(module, node.value)
-    return False
+            return view.dropping(module, node.test) if _is_empty(node.body) and _is_empty(node.orelse) else None
+        case ast.For() if _is_empty(node.body) and _is_empty(node.orelse) and _walk_is_free(view, module, node):
+            return view.dropping(module, node.iter)
+        case ast.Expr() if not is_docstring(module.parents[node], node) and not _is_ellipsis(node.value):
+            return view.dropping(module, node.value)
+    return None
 
 
 def _is_ellipsis(value: ast.expr) -> bool:
@@ -109,4 +109,4 @@ def _walk_is_free(view: View, module: Module, node: ast.For) -> bool:
     if any(isinstance(part, ast.Attribute | ast.Subscript) for part in ast.walk(node.target)):
         return False
     read = any(names & scope.reads.keys() for scope in module.scopes.by_node.values())
-    return not read and view.purity.is_pure(module, node.iter) and view.purity.walks_freely(module, node.iter)
+    return not read and view.purity.walks_freely(module, node.iter)

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator
 
 from unbloat.edit import DropStatement, Span
+from unbloat.evidence import joined
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
 from unbloat.plan.removal import Evidence, Removal
@@ -70,7 +71,7 @@ def propose(view: View) -> Iterator[Removal]:
         if isinstance(node, ast.Expr) and view.purity.is_log_call(module, node.value):
             assert isinstance(node.value, ast.Call)
             parts = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
-            if all(view.purity.is_pure(module, part) for part in parts):
+            if (support := joined([view.dropping(module, part) for part in parts])) is not None:
                 yield Removal(
                     module.file,
                     DropStatement(Span.of(node)),
@@ -79,4 +80,5 @@ def propose(view: View) -> Iterator[Removal]:
                     f"`{ast.unparse(node.value.func)}` only logs",
                     Span.of(node),
                     lines_of([node]),
+                    support,
                 )

@@ -2,7 +2,7 @@
 
 Safe because removal makes the code louder, not quieter: where the handler would have swallowed or replaced an error,
 the error now surfaces. A handler that fired in any workload is behaviour of the legacy and stays, and so does one whose
-`try` no workload reached.
+`try` no workload reached, or whose errors something around it that stays would swallow.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def propose(view: View) -> Iterator[Removal]:
         if not reached:
             continue
         for handler in node.handlers:
-            if view.facts.outcomes(module.file, Span.of(handler), "handler").true:
+            if not view.swallowers.may_go(handler):
                 continue
             caught = ast.unparse(handler.type) if handler.type is not None else "everything"
             reason = f"the handler for {caught} never fired; its `try` ran in {', '.join(reached)}"

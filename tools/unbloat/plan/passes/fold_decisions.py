@@ -176,7 +176,7 @@ def _operands(view: View, module: Module, node: ast.BoolOp) -> Iterator[tuple[Re
         found = view.supports.of(module, operand) if outcome is not None else None
         if outcome is None or not isinstance(found, Support):
             break
-        support = _merged(support, found)
+        support = support.and_(found)
         if outcome is decides:
             last = index + 1
             break
@@ -232,12 +232,3 @@ def _because(view: View, support: Support) -> str:
 
 def _shown(kind: str, value: object) -> str:
     return f"= {value!r}" if kind == "value" else "is absent" if kind == "absent" else "is there"
-
-
-def _merged(one: Support, other: Support) -> Support:
-    return Support(
-        one.keys | other.keys,
-        one.types | other.types,
-        one.environment | other.environment,
-        one.arguments | other.arguments,
-    )

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator
 
 from unbloat.edit import Span, Tripwire
-from unbloat.evidence import Module
+from unbloat.evidence import LOUD, Module
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
 from unbloat.plan.removal import Evidence, Removal
@@ -65,6 +65,8 @@ def propose(view: View) -> Iterator[Removal]:
         outcome = view.facts.outcomes(module.file, Span.of(node), "if").only
         if outcome is None or view.binding.is_static(module, node.test):
             continue
+        if view.swallowers.swallowed(module, node, LOUD):
+            continue  # nobody would hear the wire
         untaken = node.orelse if outcome else node.body
         if _is_worth_a_wire(untaken):
             yield _wire(view, module, node, "orelse" if outcome else "body", untaken)

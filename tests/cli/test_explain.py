@@ -1,0 +1,231 @@
+"""Any line of the legacy: what became of it, and on what evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unbloat.phases import Recording, recording, stripped_phases
+from unbloat.report.explain import explain, locate
+from unbloat.report.status import rejected
+from unbloat.strip import PhaseRun
+from unbloat.subject import Subject
+
+MODULE = '''\
+import inspect
+import logging
+
+logger = logging.getLogger(__name__)
+LIMIT = 4
+
+# about unused
+
+# still about unused
+def unused(x):
+    """Not much.
+
+    Not used either.
+    """
+    return x
+
+
+def told():
+    logger.debug("told")
+    return len(inspect.getsource(told))
+
+
+def run(cfg, values=(1, 2)):
+    total = told()
+    if cfg.flag:
+        total += 5
+
+        # about six
+        total += 6
+        # after six
+    # about the try
+    try:
+        total += cfg.size
+    except Exception:
+        total = 1
+    logger.info(
+        "x %s",
+        total,
+    )
+    if len(values) > 9:
+        values = values[:9]
+        values = sorted(values)
+    if cfg.mode == "fast":
+        total += 1
+    else:
+        total += 2
+    cfg.seen = len(values)
+    if cfg.seen < 100:
+        total += 3
+    else:
+        total += 4
+    extra = 1 if cfg.flag else 2
+    if total:
+        for number in [
+            1,
+            2,
+        ]:
+            total += number
+    return total + sum(values) + extra
+'''
+
+
+@pytest.fixture(scope="module")
+def stripped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
+    yield from _stripped(tmp_path_factory.mktemp("explain"))
+
+
+def _stripped(root: Path) -> Iterator[Recording]:
+    from unbloat.cli import main
+    from unbloat.subject import load_subject
+
+    (root / "legacy" / "pkg" / "inner").mkdir(parents=True)
+    for name, text in {"__init__.py": "", "module.py": MODULE, "inner/__init__.py": "", "inner/deep.py": "x = 1\n"}.items():
+        (root / "legacy" / "pkg" / name).write_text(text)
+    (root / "workloads.py").write_text(
+        "from omegaconf import OmegaConf\n\n\ndef workload(golden):\n    from pkg.module import run\n\n"
+        "    config = {'flag': False, 'size': 3, 'mode': 'fast', 'seen': 0}\n"
+        "    golden.record('first', run(OmegaConf.create(config)))\n"
+        "    golden.record('second', run(OmegaConf.create(config), [1]))\n"
+    )
+    (root / "strip.toml").write_text(
+        '[subject]\npackage = "pkg"\nlegacy = "legacy"\nstripped = "stripped"\n\n[config]\nparameters = ["cfg"]\n\n'
+        '[golden]\nworkloads = "workloads.py"\npreload = ["omegaconf"]\n\n'
+        '[phases.all]\nfiles = ["pkg/module.py"]\ngate = ["workload"]\n'
+    )
+    assert main(["strip", "--subject", str(root / "strip.toml")]) == 0
+    with recording(load_subject(root / "strip.toml"), lambda line: None) as recorded:
+        yield recorded
+
+
+def line_of(text: str) -> int:
+    [number] = [number for number, line in enumerate(MODULE.splitlines(), 1) if line.strip() == text]
+    return number
+
+
+def told(recorded: Recording, line: int) -> list[str]:
+    subject, [accepted] = recorded.subject, stripped_phases(recorded).values()
+    before, after = (PhaseRun(subject, subject.phases[0], recorded.facts, edits).view() for edits in ([], accepted))
+    place = locate(subject, f"pkg/module.py:{line}")
+    return list(explain(subject, before, after, place, accepted, rejected(subject, subject.phases[0])))
+
+
+# (text of the line, its fate, what else is told)
+LINES = [
+    ("import logging", "kept", []),
+    ("LIMIT = 4", "removed", ["nothing that is kept reads `LIMIT`", "evidence: unreferenced"]),
+    ("import inspect", "kept", ["executed by: workload"]),
+    ("def unused(x):", "removed", ["nothing that is kept refers to function `unused`", "evidence: unreferenced"]),
+    ("# about unused", "removed, with line 10", ["evidence: unreferenced"]),
+    ("# still about unused", "removed, with line 10", ["evidence: unreferenced"]),
+    ("Not used either.", "removed, with line 11", ["evidence: unreferenced"]),
+    ("return x", "removed", ["executed by: no workload", "evidence: unreferenced"]),
+    ('logger.debug("told")', "kept", ["tried by `drop logging` and kept: workload 'workload' differs at `first`: "]),
+    ("total += 5", "removed", ["`cfg.flag` is always false (flag = False)", "evidence: pinned", "pin: flag = False"]),
+    ("# about six", "removed, with line 29", ["evidence: pinned"]),
+    ("# after six", "removed, with line 29", ["evidence: pinned"]),
+    ("# about the try", "kept, with line 32", []),
+    ("try:", "removed", ["the handler for Exception never fired", "evidence: handler"]),
+    ("total += cfg.size", "kept", ["executed by: workload"]),
+    ("except Exception:", "removed", ["evidence: handler"]),
+    ("total = 1", "removed", ["evidence: handler"]),
+    ('"x %s",', "removed", ["`logger.info` only logs", "evidence: engineering"]),
+    ("if len(values) > 9:", "kept", ["decision (if): workload 0 true / 2 false", "DYNAMIC: data, or something that is not known"]),
+    ("values = sorted(values)", "removed", ["evidence: unseen", "went one way in workload"]),
+    ('if cfg.mode == "fast":', "removed", ["pin: mode = 'fast'"]),
+    ("total += 1", "kept", []),
+    ("total += 2", "removed", ["evidence: pinned"]),
+    ("if cfg.seen < 100:", "kept", ["STATIC, but not pinned: config key `seen` is written during the run"]),
+    ("extra = 1 if cfg.flag else 2", "changed", ["fold decisions", "pin: flag = False"]),
+    ("if total:", "kept", ["decision (if): workload 2 true / 0 false"]),
+    ("1,", "kept", []),
+    ("]:", "kept", []),
+    ("return total + sum(values) + extra", "kept", []),
+]
+
+
+@pytest.mark.parametrize(("text", "fate", "fragments"), LINES, ids=[line[0] for line in LINES])
+def test_a_line(text: str, fate: str, fragments: list[str], stripped: Recording) -> None:
+    line = line_of(text)
+    said = told(stripped, line)
+    assert said[0] == f"pkg/module.py:{line}: {text}"
+    assert f"fate: {fate}" in said
+    for fragment in fragments:
+        assert any(fragment in one for one in said), (fragment, said)
+
+
+def test_every_line_has_the_fate_that_the_output_shows(stripped: Recording) -> None:
+    """A line with a text of its own is in the output exactly if it is told to be kept."""
+    output = [line.strip() for line in (stripped.subject.stripped / "pkg" / "module.py").read_text().splitlines()]
+    legacy = [line.strip() for line in MODULE.splitlines()]
+    for number, text in enumerate(legacy, 1):
+        said = told(stripped, number)
+        [fate] = [one.removeprefix("fate: ").partition(",")[0] for one in said if one.startswith("fate: ")]
+        if legacy.count(text) == 1:
+            assert (text in output) == (fate == "kept"), (number, text, said)
+        if fate != "kept":
+            assert any("evidence: " in one for one in said), (number, text, said)
+
+
+def test_an_else_goes_with_its_fold(stripped: Recording) -> None:
+    first, second = (number for number, line in enumerate(MODULE.splitlines(), 1) if line.strip() == "else:")
+    assert f"fate: removed, with line {first - 2}" in told(stripped, first)
+    assert f"fate: kept, with line {second - 2}" in told(stripped, second)
+
+
+@pytest.mark.parametrize(
+    ("standing", "name", "file"),
+    [
+        (".", "pkg/module.py", "pkg/module.py"),
+        (".", "module.py", "pkg/module.py"),
+        (".", "legacy/pkg/module.py", "pkg/module.py"),
+        (".", "./legacy/../legacy/pkg/module.py", "pkg/module.py"),
+        (".", "inner/deep.py", "pkg/inner/deep.py"),
+        (".", "deep.py", "pkg/inner/deep.py"),
+        (".", "{root}/legacy/pkg/module.py", "pkg/module.py"),
+        ("legacy/pkg/inner", "deep.py", "pkg/inner/deep.py"),
+        ("legacy/pkg/inner", "../module.py", "pkg/module.py"),
+    ],
+)
+def test_a_file_may_be_given_as_seen_from_anywhere(
+    standing: str, name: str, file: str, stripped: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = stripped.subject.root
+    monkeypatch.chdir(root / standing)
+    assert locate(stripped.subject, f"{name.format(root=root)}:1") == (file, 1) or file == "pkg/__init__.py"
+
+
+def test_the_command_tells_it(stripped: Recording, unbloat: Callable[..., Any]) -> None:
+    root = stripped.subject.root
+    said = unbloat("explain", root, f"module.py:{line_of('total += 5')}")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines() == told(stripped, line_of("total += 5"))
+    error = unbloat("explain", root, f"{root}/stripped/pkg/module.py:1").error()
+    assert "no such module" in error, "a line of the output is no line of the legacy"
+
+
+def test_a_phase_that_is_open_does_not_keep_another_from_being_told(
+    make_subject: Callable[..., Subject], unbloat: Callable[..., Any]
+) -> None:
+    second = '\n[phases.second]\nfiles = ["pkg/other.py"]\ngate = ["workload"]\n'
+    subject = make_subject(
+        "def run(cfg):\n    return 1\n\n\ndef unused():\n    return 2\n",
+        others={"other.py": "def gone():\n    return 3\n"},
+        strip=lambda text: text.replace('"pkg/module.py", "pkg/other.py"', '"pkg/module.py"') + second,
+    )
+    assert unbloat("strip", subject.root, "--phase", "all").code == 0
+    assert "fate: removed" in unbloat("explain", subject.root, "module.py:5").out
+    assert unbloat("explain", subject.root, "other.py:1").error().startswith("phase 'second' is not stripped yet")
+    page = subject.root / "STATUS.md"
+    assert unbloat("report", subject.root, "--status", str(page)).code == 0
+    assert "| all | workload | identical | stripped |" in page.read_text()
+    assert "| second | workload | not run | open |" in page.read_text()
+    assert unbloat("strip", subject.root).code == 0
+    assert "fate: removed" in unbloat("explain", subject.root, "other.py:1").out

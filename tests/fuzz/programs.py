@@ -1,0 +1,521 @@
+"""A seeded author of small packages full of flags, and of other uses of them.
+
+Every statement template is one habit of legacy code; expressions come from what is in scope. Programs need not make sense.
+They must run under the pinned use, which is why what may fail stands inside a `try` or is guarded.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from textwrap import indent
+from typing import Any
+
+from tests.differential import Program, Step
+
+HEADER = '''
+import copy, functools, itertools, logging, os
+from collections import namedtuple
+from contextlib import suppress
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+from omegaconf import OmegaConf
+
+logger = logging.getLogger(__name__)
+WIDE = False
+DEEP = {deep}
+TABLE = {{"first": 1, "second": 0}}
+SEEN = []
+Pair = namedtuple("Pair", "left right")
+
+
+@dataclass
+class Options:
+    left: bool = False
+    right: object = None
+
+
+def _get(cfg, path, default=None):
+    node = cfg
+    for part in path.split("."):
+        if node is None or not hasattr(node, "get") or part not in node:
+            return default
+        node = node[part]
+    return node
+
+
+reader = lambda cfg, name, default=None: getattr(cfg, name, default)
+
+
+def widen(value):
+    global WIDE
+    WIDE = value
+
+
+def noted(function):
+    @functools.wraps(function)
+    def inner(*arguments, **options):
+        SEEN.append(function.__name__)
+        return function(*arguments, **options)
+    return inner
+
+
+def apply(function, *arguments):
+    return function(*arguments)
+
+
+class Base:
+    shared = False
+
+    def __init__(self, cfg, x):
+        self.cfg = cfg
+        self.flag = {field}
+        self.mode = _get(cfg, "mode", "first")
+        self.count = 0
+        self.hook = None
+
+    def chosen(self):
+        return False
+
+    def step(self, x):
+        self.count += 1
+        if self.flag:
+            x = x + 100
+        if self.shared:
+            x = x + 200
+        if self.chosen():
+            x = x + 400
+        if self.mode == "second":
+            x = x + 800
+        if self.hook is not None:
+            x = self.hook(x)
+        return x
+
+
+class Derived(Base):
+    {derived}
+
+    def chosen(self):
+        return {chosen}
+'''
+
+
+class Author:
+    """Writes one program."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.config = self._config()
+        self.paths = list(_paths(self.config))
+        self.flags: list[str] = []
+        self.functions: list[str] = []
+        self.number = 0
+
+    # -- the config and its reads -------------------------------------------------------------------------------
+
+    def _leaf(self) -> Any:
+        return self.random.choice([True, False, False, None, 0, 1, 3, 0.5, "first", "second", "", [1, 2], []])
+
+    def _config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {name: self._leaf() for name in self.random.sample(["alpha", "beta", "gamma", "delta"], 3)}
+        config["mode"] = self.random.choice(["first", "second"])
+        config["sub"] = {name: self._leaf() for name in self.random.sample(["alpha", "use", "size", "kind"], 2)}
+        if self.random.random() < 0.4:
+            config["sub"]["deep"] = {"use": self._leaf(), "size": 2}
+        if self.random.random() < 0.2:
+            config["link"] = "${mode}"
+        return config
+
+    def path(self) -> str:
+        if self.random.random() < 0.25:
+            return self.random.choice(["missing", "sub.missing", "other.use", "sub.deep.use", "sub.use"])
+        return self.random.choice([path for path in self.paths if path])
+
+    def read(self, cfg: str = "cfg") -> str:
+        path = self.path()
+        *outer, last = path.split(".")
+        known = path in self.paths
+        default = self.random.choice(["False", "None", "0", "True", "'first'"])
+        styles = [f"_get({cfg}, {path!r}, {default})", f"OmegaConf.select({cfg}, {path!r}, default={default})"]
+        base = cfg
+        for part in outer:
+            base = f"getattr({base}, {part!r}, None)"
+        styles += [f"getattr({base}, {last!r}, {default})", f"bool(getattr({base}, {last!r}, {default}))"]
+        if len(outer) == 1:
+            styles.append(f"({cfg}.get({outer[0]!r}) or {{}}).get({last!r}, {default})")
+        if not outer:
+            styles += [f"{cfg}.get({last!r}, {default})", f"reader({cfg}, {last!r}, {default})", f"({last!r} in {cfg})"]
+        if known:
+            styles += [f"{cfg}.{path}", f"{cfg}" + "".join(f"[{part!r}]" for part in path.split("."))] * 2
+        return self.random.choice(styles)
+
+    # -- expressions --------------------------------------------------------------------------------------------
+
+    def data(self) -> str:
+        return self.random.choice(["x > 3", "len(items) > 2", "x % 2", "(items and items[0] > 2)", "x == 7", "sum(items) > 6"])
+
+    def flag(self, depth: int = 0) -> str:
+        roll = self.random.random()
+        if roll < 0.4:
+            return self.read()
+        if roll < 0.6 and self.flags:
+            return self.random.choice(self.flags)
+        if depth > 1 or roll < 0.68:
+            return self.data()
+        one, other = self.flag(depth + 1), self.flag(depth + 1)
+        return self.random.choice(
+            [
+                f"not ({one})",
+                f"(({one}) and ({other}))",
+                f"(({one}) or ({other}))",
+                f"(({one}) is None)",
+                f"(({one}) is not None)",
+                f"(({one}) == {self.random.choice(['1', 'True', repr('first'), 'None'])})",
+                f"(({one}) if ({other}) else {self.random.choice(['None', 'True', one])})",
+                f"isinstance({one}, {self.random.choice(['str', 'int', '(list, tuple)', 'bool'])})",
+                f"(({one}) in ('first', 1, None))",
+                "WIDE",
+                "DEEP",
+                "bool(os.environ.get('PKG_WIDE'))",
+                "(os.getenv('PKG_MODE', 'first') == 'second')",
+                "(0 < cfg.get('gamma', 1) < 9 if isinstance(cfg.get('gamma', 1), (int, float)) else False)",
+                "(TABLE.get(cfg.mode) == 1)",
+            ]
+        )
+
+    def value(self) -> str:
+        one = self.flag()
+        return self.random.choice(
+            ["x", "x + 1", f"({one})", f"(x if ({one}) else -x)", f"str({one})", "sum(items)", "[i for i in items if i > 1]"]
+            + [f"[i for i in items if ({one})]", f"(({one}) and x)", f"(({one}) or x)", "len(SEEN)"]
+        )
+
+    def name(self, kind: str) -> str:
+        self.number += 1
+        return f"{kind}_{self.number}"
+
+    # -- statements ---------------------------------------------------------------------------------------------
+
+    def block(self, depth: int, count: int | None = None) -> str:
+        known = len(self.flags)
+        lines = [self.statement(depth) for _ in range(count or self.random.randint(1, 3))]
+        del self.flags[known:]  # bound in a branch only
+        return "\n".join(lines)
+
+    def statement(self, depth: int) -> str:
+        if depth > 2 or self.random.random() < 0.25:
+            return f"out.append({self.value()})"
+        return self.random.choice(self.templates())(depth + 1)
+
+    def templates(self) -> list[Callable[[int], str]]:
+        return [
+            *[self._if] * 5, *[self._assign] * 4, *[self._rewrite] * 3, *[self._loop] * 2, *[self._try] * 3, self._closure,
+            self._while, self._return, self._match, self._suppress, self._items, *[self._write] * 2, self._container,
+            *[self._object] * 2, *[self._call] * 3, self._toggle, self._carrier, self._log, self._copy, self._generator,
+            self._delete, self._patch, self._partial, self._keys, self._environment, self._dead,
+        ]  # fmt: skip
+
+    def _if(self, depth: int) -> str:
+        text = f"if {self.flag()}:\n{_in(self.block(depth))}"
+        if self.random.random() < 0.3:
+            text += f"\nelif {self.flag()}:\n{_in(self.block(depth))}"
+        if self.random.random() < 0.5:
+            text += f"\nelse:\n{_in(self.block(depth))}"
+        return text
+
+    def _assign(self, depth: int) -> str:
+        name, other, value, second = self.name("flag"), self.name("flag"), self.flag(), self.flag()
+        text = self.random.choice(
+            [
+                f"{name} = {other} = {value}",
+                f"{name}, {other} = {value}, {second}",
+                f"{name} = {other} = None\nif ({name} := {value}) and {second}:\n    {other} = True",
+                f"{name} = bool({value})\n{other} = {name}",
+                f"{other} = {value}\n{name} = {other} or {second}",
+                f"{name} = False\n{name} |= bool({value})\n{other} = {name}",
+                f"{name} = {value}\n{other} = {name} if {name} is not None else {second}",
+                f"({name}, *{other}) = [{value}, {second}]",
+            ]
+        )
+        self.flags += [name, other]
+        return text
+
+    def _rewrite(self, depth: int) -> str:
+        name = self.name("flag")
+        condition = self.random.choice([self.data(), self.flag(), self.data()])
+        text = f"{name} = {self.flag()}\nif {condition}:\n    {name} = {self.random.choice(['True', 'False', 'None', self.flag()])}"
+        self.flags.append(name)
+        return text
+
+    def _loop(self, depth: int) -> str:
+        name = self.name("flag")
+        leap = self.random.choice(["break", "continue", "pass", f"{name} = True"])
+        text = f"{name} = {self.flag()}\nfor item in items:\n    if {self.random.choice(['item > 2', self.flag()])}:\n        {leap}\n"
+        text += f"    {name} = {self.random.choice(['item > 1', self.flag(), name])}\n{_in(self.block(depth, 1))}"
+        if self.random.random() < 0.3:
+            text += f"\nelse:\n    {name} = True"
+        self.flags.append(name)
+        return text
+
+    def _try(self, depth: int) -> str:
+        name = self.name("flag")
+        risky = self.random.choice(
+            [f"{name} = {self.read()}", f"{name} = cfg['missing']['use']", f"{name} = items[2] > 1", f"{name} = 10 // (x - 3)"]
+            + [f"{name} = TABLE[cfg.mode]", f"{name} = int(cfg.mode)", f"{name} = cfg.sub.missing.size", f"{name} = TABLE[x]"]
+        )
+        caught = self.random.choice(["Exception", "Exception", "(AttributeError, KeyError, TypeError)", "ValueError"])
+        text = f"{name} = False\ntry:\n    {risky}\n{_in(self.block(depth, 1))}\nexcept {caught}:\n    {name} = {self.flag()}"
+        if caught != "Exception":
+            text += f"\nexcept Exception:\n{_in(self.block(depth, 1))}"
+        if self.random.random() < 0.3:
+            text += f"\nfinally:\n    out.append({name})"
+        self.flags.append(name)
+        return text
+
+    def _closure(self, depth: int) -> str:
+        name, function = self.name("flag"), self.name("inner")
+        change = self.random.choice(["", f"    nonlocal {name}\n    {name} = {self.flag()}\n"])
+        text = f"{name} = {self.flag()}\ndef {function}(y):\n{change}    if {name}:\n        return y * 2\n    return y\n"
+        text += f"out.append({function}(x))\n{self.random.choice(['pass', f'{name} = {self.data()}'])}\nout.append({function}(3))"
+        self.flags.append(name)
+        return text
+
+    def _while(self, depth: int) -> str:
+        return f"while {self.random.choice(['False', self.flag()])}:\n{_in(self.block(depth, 1))}\n    break"
+
+    def _return(self, depth: int) -> str:
+        return f"if {self.flag()}:\n    return out"
+
+    def _match(self, depth: int) -> str:
+        name = self.name("flag")
+        text = f"match {self.random.choice(['cfg.mode', self.read()])}:\n    case 'first':\n        {name} = {self.flag()}\n"
+        text += f"    case None if {self.data()}:\n        {name} = True\n    case _:\n        {name} = {self.flag()}"
+        self.flags.append(name)
+        return text
+
+    def _suppress(self, depth: int) -> str:
+        return f"with suppress(Exception):\n{_in(self.block(depth, 2))}\n    out.append(cfg.missing.deep)"
+
+    def _items(self, depth: int) -> str:
+        part = self.random.choice(["cfg", "cfg.sub", "(cfg.get('other') or {})"])
+        test = self.random.choice(["value", "value is None", "key == 'use'", "value == 1", "isinstance(value, str)"])
+        name = self.name("flag")
+        text = f"{name} = False\nfor key, value in {part}.items():\n    if {test}:\n        {name} = {self.random.choice(['key', 'True'])}"
+        self.flags.append(name)
+        return text
+
+    def _write(self, depth: int) -> str:
+        last = self.path().split(".")[-1]
+        text = self.random.choice(
+            [
+                f"cfg.sub[{last!r}] = {self.flag()}",
+                f"cfg.{last} = {self.flag()}" if last != "sub" else "pass",
+                f"setattr(cfg.sub, {last!r}, {self.flag()})",
+                f"OmegaConf.update(cfg, 'sub.{last}', {self.flag()})",
+                f"cfg.pop({last!r}, None)" if last not in ("sub", "mode") else "pass",
+                f"part = cfg.sub\npart.update({{{last!r}: {self.flag()}}})",
+                f"for part in [cfg.sub]:\n    part[{last!r}] = {self.flag()}",
+            ]
+        )
+        return f"if {self.random.choice([self.data(), self.data(), self.flag()])}:\n{_in(text)}"
+
+    def _container(self, depth: int) -> str:
+        name = self.name("opts")
+        text = f"{name} = {{'on': {self.flag()}, 'off': {self.flag()}}}\n"
+        text += self.random.choice(
+            ["", f"if {self.data()}:\n    {name}['on'] = {self.flag()}\n", f"alias = {name}\nalias.update(off={self.flag()})\n"]
+            + [f"{name} |= {{'on': {self.flag()}}}\n"]
+        )
+        self.flags += [f"{name}['on']", f"{name}.get('off')"]
+        return text + f"if {name}['on']:\n{_in(self.block(depth, 1))}"
+
+    def _object(self, depth: int) -> str:
+        name = self.name("thing")
+        text = f"{name} = {self.random.choice(['Base', 'Derived', '(Derived if ' + self.flag() + ' else Base)'])}(cfg, x)\n"
+        text += self.random.choice(
+            ["", "", f"{name}.flag = {self.flag()}\n", f"if {self.data()}:\n    Base.shared = True\n"]
+            + [f"if {self.data()}:\n    setattr({name}, 'mode', 'second')\n", f"{name}.cfg.sub.size = {self.flag()}\n"]
+            + [f"if {self.data()}:\n    {name}.hook = lambda y: -y\n", f"{name}.chosen = lambda: {self.flag()}\n"]
+        )
+        self.flags += [f"{name}.flag", f"{name}.chosen()"]
+        return text + f"out.append({name}.step(x))"
+
+    def _call(self, depth: int) -> str:
+        if not self.functions:
+            return f"out.append({self.value()})"
+        function = self.random.choice(self.functions)
+        arguments = self.random.choice(
+            [f"x, {self.flag()}", f"x, flag={self.flag()}", "x", f"x, {self.random.choice(['True', 'False'])}", f"*[x, {self.flag()}]"]
+        )
+        first = "cfg, " if function.endswith("_c") else ""
+        call = f"{function}({first}{arguments})"
+        return self.random.choice(
+            [f"out.append({call})", f"out.append({call})", f"if {call}:\n{_in(self.block(depth, 1))}", f"out.append({call} or x)"]
+            + [f"out.append(apply({function}, {first}x, {self.flag()}))"]
+        )
+
+    def _toggle(self, depth: int) -> str:
+        one = self.random.choice(["widen(True)", f"widen({self.flag()})", "globals()['DEEP'] = True", "TABLE['first'] = 0"])
+        return f"if {self.data()}:\n    {one}\nif WIDE:\n{_in(self.block(depth, 1))}"
+
+    def _carrier(self, depth: int) -> str:
+        name = self.name("held")
+        made = self.random.choice(
+            [f"Options(left={self.flag()}, right={self.flag()})", f"Pair({self.flag()}, {self.flag()})", f"Options({self.flag()})"]
+            + [f"SimpleNamespace(left={self.flag()}, right=None)", f"Pair(left={self.flag()}, right=x > 2)"]
+        )
+        self.flags += [f"{name}.left", f"{name}.right"]
+        return f"{name} = {made}\nif {name}.left:\n{_in(self.block(depth, 1))}"
+
+    def _log(self, depth: int) -> str:
+        return self.random.choice(
+            ["logger.info('%s', x)", "logger.info('%s', out.append(1))", "logger.info('%s', SEEN.append(x))", "logger.debug(f'{x}')"]
+            + ["walker = iter(items)\nlogger.info('%s', list(walker))\nout.extend(walker)"]
+        )
+
+    def _copy(self, depth: int) -> str:
+        name = self.name("mine")
+        made = self.random.choice(
+            ["copy.deepcopy(cfg)", "OmegaConf.merge(cfg, {'alpha': x > 3})", "OmegaConf.create(OmegaConf.to_container(cfg))", "cfg.copy()"]
+        )
+        write = self.random.choice(["pass", f"{name}.sub.use = {self.flag()}", f"{name}.alpha = {self.flag()}"])
+        outer, self.flags = self.flags, []
+        read = self.read(name)
+        self.flags = outer
+        known = self.path()
+        return f"{name} = {made}\nif {self.data()}:\n    {write}\nout.append(1 if _get({name}, {known!r}) else 0)\nwith suppress(Exception):\n    if {read}:\n        out.append('copied')"
+
+    def _generator(self, depth: int) -> str:
+        function = self.name("walk")
+        text = f"def {function}(values):\n    for value in values:\n        if {self.flag()}:\n            yield value * 2\n        yield value\n"
+        return text + self.random.choice([f"out.extend({function}(items))", f"made = {function}(items)\nout.append(x)\nout.extend(made)"])
+
+    def _delete(self, depth: int) -> str:
+        name = self.name("gone")
+        return f"{name} = {self.flag()}\nif {name}:\n    out.append('gone')\ndel {name}"
+
+    def _patch(self, depth: int) -> str:
+        return f"if {self.data()}:\n    {self.random.choice(['Base.chosen = lambda self: True', 'Derived.shared = True', 'SEEN.append(9)'])}"
+
+    def _partial(self, depth: int) -> str:
+        if not self.functions:
+            return "pass"
+        function = self.random.choice(self.functions)
+        first = "cfg, " if function.endswith("_c") else ""
+        return f"out.append(functools.partial({function}, flag={self.flag()})({first}x))"
+
+    def _keys(self, depth: int) -> str:
+        return self.random.choice(
+            [f"out.append(sorted(key for key in cfg.sub if {self.flag()}))", "if cfg.get('alpha'):\n    out.append('alpha')"]
+            + ["if len(cfg.sub) > 2:\n    out.append('long')", "if 'extra' in cfg and cfg['extra']:\n    out.append('extra')"]
+        )
+
+    def _environment(self, depth: int) -> str:
+        return self.random.choice(
+            ["if os.environ.get('PKG_DEEP'):\n    out.append('env')", "if x == 7:\n    os.environ['PKG_WIDE'] = '1'"]
+            + ["if 'PKG_MODE' in os.environ:\n    out.append('mode')"]
+        )
+
+    def _dead(self, depth: int) -> str:
+        name = self.name("unused")
+        return f"{name} = {self.random.choice([self.value(), 'out.append(5)', 'SEEN.pop() if SEEN else None', self.read()])}"
+
+    # -- functions and the whole --------------------------------------------------------------------------------
+
+    def function(self) -> str:
+        """A helper with a flag of its own; private or public, decorated or not, with or without the config."""
+        name = self.name(self.random.choice(["helper", "_helper"]))
+        takes = self.random.random() < 0.5
+        name += "_c" if takes else ""
+        outer, self.flags, config = self.flags, ["flag"], self.paths
+        body = self.block(1) if takes else _without_config(self)
+        self.flags, self.paths = outer, config
+        first = "cfg, " if takes else ""
+        decorator = "@noted\n" if self.random.random() < 0.15 else ""
+        default = self.random.choice(["False", "None", "True", "WIDE"])
+        text = f"{decorator}def {name}({first}x, flag={default}):\n    items, out = [x, 2], []\n{_in(body)}\n"
+        text += f"    if flag:\n        out.append('flag')\n    return {self.random.choice(['out', 'bool(out)', 'flag', 'x if flag else out'])}\n"
+        self.functions.append(name)
+        return text
+
+    def write(self) -> Program:
+        field, chosen = self.read(), self.random.choice(["False", "True", "self.count > 1", "self.flag", "_get(self.cfg, 'alpha')"])
+        derived = self.random.choice(["shared = True", "shared = False", "pass"])
+        deep = self.random.choice(["False", "os.environ.get('PKG_DEEP') == '1'", "not WIDE"])
+        head = HEADER.format(field=field, chosen=chosen, derived=derived, deep=deep)
+        helpers = "\n\n".join(self.function() for _ in range(self.random.randint(1, 3)))
+        option = self.random.choice(["None", "False", "'first'"])
+        self.flags = ["option"]
+        body = "\n".join(self.statement(0) for _ in range(self.random.randint(3, 7)))
+        run = f"def run(cfg, x=1, items=(1, 2), option={option}):\n    out = []\n{_in(body)}\n    return out, SEEN\n"
+        calls = [("run", "run", self._arguments(), {}) for _ in range(self.random.randint(1, 3))]
+        pinned = (("config", self.config), *calls)
+        return Program(f"{head}\n\n{helpers}\n\n{run}", tuple(pinned), tuple(self._others(calls)))
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return (self.random.choice([1, 2, 1, 4]), self.random.choice([[1, 2], [3], [1, 2, 3], []]))
+
+    def _others(self, calls: list[Step]) -> list[tuple[Step, ...]]:
+        other: list[Step] = [("run", "run", (x, items), {}) for x, items in ((7, [3, 4]), (4, []), (2, [5, 1, 1]), (3, [1]))]
+        uses: list[tuple[Step, ...]] = [(("config", self.config), step) for step in other]
+        uses.append((("config", self.config), *other))
+        uses += [(("config", self.config), ("env", f"PKG_{name}", "1"), *calls) for name in ("WIDE", "DEEP")]
+        uses.append((("config", self.config), ("env", "PKG_MODE", "second"), *calls))
+        uses += [(("config", self.config), ("run", "run", (1, [1, 2]), {"option": value})) for value in (True, "second")]
+        for function in (name for name in self.functions if not name.startswith("_")):
+            kind = "run" if function.endswith("_c") else "call"
+            uses += [(("config", self.config), (kind, function, (2, value), {})) for value in (True, False)]
+        for changed in self._changes():
+            uses.append((("config", changed), *calls))
+            uses.append((("config", changed), self.random.choice(other)))
+        path = self.random.choice([path for path in self.paths if path not in ("sub", "sub.deep")])
+        uses.append((("config", self.config), *calls, ("set", path, True), *calls))
+        return uses
+
+    def _changes(self) -> list[dict[str, Any]]:
+        changes = []
+        for path in [*self.paths, "missing", "sub.missing", "other.use", "sub.use", "extra", "sub.deep.use"]:
+            for value in self.random.sample([True, False, None, 1, 0, "second", "first", [3], {}, ...], 2):
+                changed = copy.deepcopy(self.config)
+                if _put(changed, path.split("."), value) and changed != self.config:
+                    changes.append(changed)
+        return changes
+
+
+def author(seed: int) -> Program:
+    """The program of a seed."""
+    return Author(seed).write()
+
+
+def _without_config(writer: Author) -> str:
+    """A body that reads no config: only data and the flag decide."""
+    test = writer.random.choice(["flag", f"flag and ({writer.data()})", f"flag or ({writer.data()})", "WIDE", "not flag"])
+    change = writer.random.choice(["", f"if {writer.data()}:\n    flag = not flag\n", "flag = bool(flag)\n"])
+    return f"{change}if {test}:\n    out.append(x * 2)\nelse:\n    out.append(x)"
+
+
+def _paths(config: dict[str, Any], before: str = "") -> list[str]:
+    found = []
+    for name, value in config.items():
+        found.append(before + name)
+        if isinstance(value, dict):
+            found += _paths(value, f"{before}{name}.")
+    return found
+
+
+def _put(config: dict[str, Any], path: list[str], value: object) -> bool:
+    node: Any = config
+    for part in path[:-1]:
+        node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            return False
+    if value is ...:
+        return node.pop(path[-1], ...) is not ...
+    node[path[-1]] = value
+    return True
+
+
+def _in(text: str) -> str:
+    return indent(text, "    ")
