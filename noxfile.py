@@ -1,4 +1,4 @@
-"""Every job of the project, each in a virtual environment that holds exactly the pinned versions."""
+"""Every job of the project, each in a virtual environment of its own that holds exactly the pinned versions."""
 
 from __future__ import annotations
 
@@ -13,17 +13,13 @@ nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["tests"]
 nox.options.reuse_venv = "yes"
 
-# One environment serves every session: the subject's framework alone is a quarter of a gigabyte.
-ENVIRONMENT = {"venv_location": ".nox/unbloat"}
+
+def prepare(session: nox.Session, *groups: str) -> None:
+    """Install the project and some dependency groups, in the versions that the goldens were recorded with."""
+    session.install("-c", CONSTRAINTS, "-e", ".[champion]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
-def prepare(session: nox.Session) -> None:
-    """Install the project and everything that its sessions use, in the versions that the goldens were recorded with."""
-    groups = [name for group in ("tests", "lint", "data") for name in nox.project.dependency_groups(PROJECT, group)]
-    session.install("-c", CONSTRAINTS, "-e", ".[champion]", *groups)
-
-
-@nox.session(**ENVIRONMENT)
+@nox.session
 def strip(session: nox.Session) -> None:
     """Strip every phase of the champion, then write the status page."""
     prepare(session)
@@ -31,17 +27,17 @@ def strip(session: nox.Session) -> None:
     session.run("unbloat", "report", "--subject", SUBJECT, "--status", STATUS)
 
 
-@nox.session(name="strip-data", default=False, **ENVIRONMENT)
+@nox.session(name="strip-data", default=False)
 def strip_data(session: nox.Session) -> None:
     """Strip the data phase of the champion."""
     prepare(session)
     session.run("unbloat", "strip", "--subject", SUBJECT, "--phase", "data", *session.posargs)
 
 
-@nox.session(**ENVIRONMENT)
+@nox.session
 def tests(session: nox.Session) -> None:
     """Lint, types, and all tests with coverage of the toolkit; arguments after `--` go to pytest."""
-    prepare(session)
+    prepare(session, "tests", "lint", "data")
     if not session.posargs:
         session.run("ruff", "check", ".")
         session.run("ruff", "format", "--check", ".")
@@ -53,29 +49,29 @@ def tests(session: nox.Session) -> None:
         session.run("coverage", "report", "--fail-under=90")
 
 
-@nox.session(default=False, **ENVIRONMENT)
+@nox.session(default=False)
 def golden(session: nox.Session) -> None:
     """The golden tests alone: one suite against the legacy and against every phase's tree."""
-    prepare(session)
+    prepare(session, "tests")
     session.run("pytest", "tests/golden", *session.posargs)
 
 
-@nox.session(default=False, **ENVIRONMENT)
+@nox.session(default=False)
 def data(session: nox.Session) -> None:
     """Regenerate the task data and compare it with what is committed; `-- --write` replaces it."""
-    prepare(session)
+    prepare(session, "data")
     arguments = ["--check"] if "--write" not in session.posargs else []
     session.run("python", "-m", "data.generate", *arguments)
 
 
-@nox.session(default=False, **ENVIRONMENT)
+@nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Write the generated parts of the documentation anew; a test fails while they are stale."""
     prepare(session)
     session.run("python", "docs/generate.py", *session.posargs)
 
 
-@nox.session(default=False, **ENVIRONMENT)
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """What a warm fork, the probes and the op tape cost, as ratios within one run."""
     prepare(session)

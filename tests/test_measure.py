@@ -10,7 +10,6 @@ import textwrap
 from pathlib import Path
 
 import pytest
-
 from unbloat.cli import main
 from unbloat.errors import SubjectError
 from unbloat.measure import Measure, measure_path, measure_source
@@ -54,14 +53,23 @@ COUNTED = {
         *(4, 2, 0, 0, 0),
     ),
     "match": ("x = 1\nmatch x:\n    case 1:\n        pass\n    case _:\n        x = 2", 3, 2, 0, 0, 0),
-    "functions": ("async def a():\n    return lambda: 1\nclass B:\n    def c(self):\n        def d():\n            pass", 5, 0, 3, 0, 0),
+    "functions": (
+        "async def a():\n    return lambda: 1\nclass B:\n    def c(self):\n        def d():\n            pass",
+        5,
+        0,
+        3,
+        0,
+        0,
+    ),
     "imports are names": ("import os, sys\nfrom json import load, dump as d\nprint(os, sys, load, d)", 3, 0, 0, 4, 0),
     "undefined names": ("print(here, there)\ndef f():\n    return gone", 3, 0, 1, 0, 3),
     "a global is a statement": ("x = 1\ndef f():\n    global x\n    x = 2", 4, 0, 1, 0, 0),
 }
 
 
-@pytest.mark.parametrize(("source", "statements", "decisions", "functions", "imports", "undefined"), COUNTED.values(), ids=COUNTED)
+@pytest.mark.parametrize(
+    ("source", "statements", "decisions", "functions", "imports", "undefined"), COUNTED.values(), ids=COUNTED
+)
 def test_counted_by_hand(source: str, statements: int, decisions: int, functions: int, imports: int, undefined: int) -> None:
     found = measure_source(textwrap.dedent(source))
     assert (found.statements, found.decisions, found.functions) == (statements, decisions, functions)
@@ -75,7 +83,10 @@ def test_texts_are_measured_in_bytes() -> None:
 
 
 def test_formatting_changes_only_bytes_and_lines() -> None:
-    plain, ugly = measure_source("def f(a):\n    return a or 1\n"), measure_source('def f( a ):\n  "why"\n\n  return (a\n   or 1)')
+    plain, ugly = (
+        measure_source("def f(a):\n    return a or 1\n"),
+        measure_source('def f( a ):\n  "why"\n\n  return (a\n   or 1)'),
+    )
     assert (plain.statements, plain.decisions, plain.normal) == (ugly.statements, ugly.decisions, ugly.normal)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from unbloat.cli import main
 from unbloat.subject import Subject
 
@@ -64,12 +63,12 @@ class Said:
         return self.err.removeprefix("unbloat: error: ").rstrip("\n")
 
 
-@pytest.fixture()
+@pytest.fixture
 def tiny(make_subject: Callable[..., Subject]) -> Subject:
     return make_subject(MODULE, config=CONFIG, calls=((), ([1],)))
 
 
-@pytest.fixture()
+@pytest.fixture
 def unbloat(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """Runs `unbloat COMMAND --subject …` for the subject in a folder."""
 

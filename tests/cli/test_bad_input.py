@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from unbloat.subject import Subject
 
 Edit = Callable[[Subject], None]
@@ -51,10 +50,19 @@ WORKLOAD = "workload 'workload'"
 FAULTS = {
     "no strip.toml": (lambda subject: (subject.root / "strip.toml").unlink(), "{root}/strip.toml: no such file; name the"),
     "no TOML": (writing("strip.toml", b"[subject\n"), "{root}/strip.toml: not valid TOML: "),
-    "an unknown key": (replacing("strip.toml", "limit", "limits"), "{root}/strip.toml:13: [golden] limits: unknown key; known: "),
+    "an unknown key": (
+        replacing("strip.toml", "limit", "limits"),
+        "{root}/strip.toml:13: [golden] limits: unknown key; known: ",
+    ),
     "a wrong type": (replacing("strip.toml", "limit = 60", 'limit = "60"'), "{root}/strip.toml:13: [golden] limit: must be a"),
-    "an unknown workload": (replacing("strip.toml", '["workload"]', '["no"]'), "{root}/strip.toml:22: [phases.all] gate: unknown"),
-    "an unknown file": (replacing("strip.toml", '"pkg/module.py"', '"pkg/no.py"'), "{root}/strip.toml:21: [phases.all] files: "),
+    "an unknown workload": (
+        replacing("strip.toml", '["workload"]', '["no"]'),
+        "{root}/strip.toml:22: [phases.all] gate: unknown",
+    ),
+    "an unknown file": (
+        replacing("strip.toml", '"pkg/module.py"', '"pkg/no.py"'),
+        "{root}/strip.toml:21: [phases.all] files: ",
+    ),
     "a workload that raises": (
         replacing("workloads.py", RECORD, "raise ValueError('two\\nlines', "),
         f"{WORKLOAD} raised ValueError: ('two\\nlines'",
@@ -75,7 +83,10 @@ FAULTS = {
         replacing("workloads.py", "from pkg.module", "from pkg.missing"),
         f"{WORKLOAD} raised ModuleNotFoundError: No module named 'pkg.missing' at workloads.py:9",
     ),
-    "a workload that leaves": (replacing("workloads.py", RECORD, "import os; os._exit(3); ("), f"{WORKLOAD} left its process with"),
+    "a workload that leaves": (
+        replacing("workloads.py", RECORD, "import os; os._exit(3); ("),
+        f"{WORKLOAD} left its process with",
+    ),
     "a legacy that does not compile": (
         writing("legacy/pkg/unused.py", b"x = 1\ny = = 2\n"),
         "{root}/legacy/pkg/unused.py:2: not valid Python: invalid syntax",
@@ -146,9 +157,7 @@ def test_a_phase_that_does_not_exist(command: str, tiny: Subject, unbloat: Calla
         (["plan", "--json", "{root}/strip.toml/plan.json"], "{root}/strip.toml: File exists"),
     ],
 )
-def test_a_command_that_cannot_be_done(
-    arguments: list[str], error: str, tiny: Subject, unbloat: Callable[..., Any]
-) -> None:
+def test_a_command_that_cannot_be_done(arguments: list[str], error: str, tiny: Subject, unbloat: Callable[..., Any]) -> None:
     command, *rest = (argument.format(root=tiny.root) for argument in arguments)
     assert unbloat(command, tiny.root, *rest).error().startswith(error.format(root=tiny.root))
     assert not tiny.stripped.exists()
@@ -193,7 +202,9 @@ def test_as_a_process(tiny: Subject) -> None:
     for command in ([Path(sys.executable).with_name("unbloat")], [sys.executable, "-m", "unbloat.cli"]):
         done = subprocess.run([*command, "strip", "--subject", tiny.root / "no.toml"], capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == f"unbloat: error: {tiny.root}/no.toml: no such file; name the subject's strip.toml with --subject\n"
+        assert (
+            done.stderr == f"unbloat: error: {tiny.root}/no.toml: no such file; name the subject's strip.toml with --subject\n"
+        )
     done = subprocess.run([sys.executable, "-m", "unbloat.cli", "strip", "--no"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr and "unrecognized arguments: --no" in done.stderr

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from unbloat.phases import Recording, recording, stripped_phases
 from unbloat.report.explain import explain, locate
 from unbloat.report.status import rejected
@@ -137,7 +136,11 @@ LINES = [
     ("except Exception:", "removed", ["evidence: handler"]),
     ("total = 1", "removed", ["evidence: handler"]),
     ('"x %s",', "removed", ["`logger.info` only logs", "evidence: engineering"]),
-    ("if len(values) > 9:", "kept", ["decision (if): workload 0 true / 2 false", "DYNAMIC: data, or something that is not known"]),
+    (
+        "if len(values) > 9:",
+        "kept",
+        ["decision (if): workload 0 true / 2 false", "DYNAMIC: data, or something that is not known"],
+    ),
     ("values = sorted(values)", "removed", ["evidence: unseen", "went one way in workload"]),
     ('if cfg.mode == "fast":', "removed", ["pin: mode = 'fast'"]),
     ("total += 1", "kept", []),

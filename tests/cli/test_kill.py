@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from unbloat.subject import Subject
 from unbloat.verify.trees import read_tree, replace_tree
 
@@ -24,7 +23,7 @@ KILLS = 20
 CONSOLE_COMMAND = Path(sys.executable).with_name("unbloat")
 
 # Nothing may go from `told`, which reads its own source, so every proposal there is found guilty by halving.
-MODULE = '''
+MODULE = """
 import inspect
 import logging
 
@@ -57,7 +56,7 @@ def run(cfg, values=(1, 2)):
         values = values[:9]
         values = sorted(values)
     return total + sum(values)
-'''
+"""
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ class Place:
             time.sleep(0.02)
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_place(make_subject: Callable[..., Subject], tmp_path: Path) -> Callable[[str], Place]:
     original = make_subject(MODULE, config={"flag": False, "size": 3}, calls=((), ([1],)))
 
@@ -216,7 +215,9 @@ def _kill_after(steps: int, patch: pytest.MonkeyPatch) -> None:
     left = [steps]
     for name in STEPS:
         module, _, attribute = name.rpartition(".")
-        original = getattr(Path, attribute) if module == "pathlib.Path" else getattr({"os": os, "shutil": shutil}[module], attribute)
+        original = (
+            getattr(Path, attribute) if module == "pathlib.Path" else getattr({"os": os, "shutil": shutil}[module], attribute)
+        )
 
         def step(*arguments: object, _original: Callable[..., object] = original, **options: object) -> object:
             if not left[0]:

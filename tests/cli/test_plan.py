@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from unbloat.plan.removal import Removal
 from unbloat.subject import Subject
 

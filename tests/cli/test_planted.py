@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from unbloat.edit import DropStatement, Span
 from unbloat.phases import recording, strip_phase
 from unbloat.plan.passes import STAGES, Pass
@@ -67,7 +66,7 @@ def unused_too():
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def subject(make_subject: Callable[..., Subject]) -> Subject:
     return make_subject(MODULE, others={"other.py": OTHER}, config={"flag": False, "size": 3}, calls=((), ([1],)))
 

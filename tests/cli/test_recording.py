@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from unbloat.record import subject_key
 from unbloat.subject import Subject, load_subject
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from unbloat.edit import DropStatement, Span
 from unbloat.phases import Recording, recording, strip_phase
 from unbloat.plan.passes import STAGES, Pass
@@ -60,7 +59,7 @@ PLANT = Pass("planted", "", (), propose)
 WITH_MISTAKES = ((PLANT, *STAGES[0]), *STAGES[1:])
 
 
-@pytest.fixture()
+@pytest.fixture
 def recorded(make_subject: Callable[..., Subject]) -> Iterator[Recording]:
     subject = make_subject(MODULE, config={"flag": False, "mode": "fast"}, calls=((), ([1],)))
     with recording(subject, lambda line: None) as found:
@@ -113,7 +112,9 @@ def test_garbage_is_no_journal(garbage: bytes, recorded: Recording) -> None:
     assert again.tally.verifications == whole.tally.verifications
 
 
-@pytest.mark.parametrize("garbage", [b"hello\n", bytes(range(256)), b"{}\n", b"\0\0\0\n"], ids=["text", "bytes", "JSON", "zeros"])
+@pytest.mark.parametrize(
+    "garbage", [b"hello\n", bytes(range(256)), b"{}\n", b"\0\0\0\n"], ids=["text", "bytes", "JSON", "zeros"]
+)
 def test_garbage_ends_a_journal(garbage: bytes, recorded: Recording) -> None:
     tree, journal, _ = strip(recorded, None)
     lines = journal.splitlines(keepends=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 import unbloat.phases
 from unbloat.subject import load_subject
 from unbloat.verify.server import Server
@@ -116,5 +115,7 @@ def test_as_a_process(champion: Path) -> None:
     command = [Path(sys.executable).with_name("unbloat"), "record", "--subject", champion / "strip.toml"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"unbloat: error: workload 'prepare' raised TaskFileError: {file}: train pair 3, output, row 2 ")
+    assert done.stderr.startswith(
+        f"unbloat: error: workload 'prepare' raised TaskFileError: {file}: train pair 3, output, row 2 "
+    )
     assert done.stderr.count("\n") == 1

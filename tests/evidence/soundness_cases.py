@@ -1629,4 +1629,390 @@ CASES = (
         calls=(run(1),),
         other_calls=((run(2),), (run(4), run(4))),
     ),
+    Case(
+        "a dead store whose error a handler that stays catches",
+        """
+        def run(cfg, x=1, items=(1,)):
+            try:
+                if x == 0:
+                    raise ValueError(x)
+                unused = items[2]
+                x = x + 1
+            except Exception:
+                x = -1
+            return x
+        """,
+        calls=(run(0), run(1, [1, 2, 3])),
+        other_calls=((run(1, []),),),
+    ),
+    Case(
+        "a dead store whose error a handler that goes would have caught",
+        """
+        def run(cfg, x=1):
+            flag = False
+            try:
+                flag = 10 // (x - 3)
+                x = x + 1
+            except Exception:
+                flag = True
+            return x
+        """,
+        calls=(run(1),),
+        other_calls=((run(3),),),
+    ),
+    Case(
+        "a dead read of the config whose error a handler that goes would have caught",
+        """
+        def run(cfg, x=1):
+            flag = False
+            try:
+                flag = cfg["sub"]["use"]
+                x = x + 1
+            except Exception:
+                flag = True
+            return x
+        """,
+        {"sub": {"use": 3}},
+        configs=({"sub": {}}, {"sub": {"use": 4}}, {"sub": None}, {"sub": ...}),
+    ),
+    Case(
+        "a config for a private function that comes from a branch that no workload took",
+        """
+        from omegaconf import OmegaConf
+
+        def run(cfg, x=1):
+            return _size(OmegaConf.create({"flag": x > 3})) if x > 2 else _size(cfg)
+
+        def _size(cfg):
+            if cfg.flag:
+                return "on"
+            return "off"
+        """,
+        {"flag": False},
+        configs=OFF_ON,
+        other_calls=((run(4),),),
+    ),
+    Case(
+        "a public function that got two parts of the config",
+        """
+        def run(cfg, x=1):
+            return size(cfg.one), size(cfg.two), outside(cfg.one, x)
+
+        def size(cfg):
+            if cfg.flag:
+                return "on"
+            return "off"
+
+        def outside(part, x):
+            part.flag = x > 3
+            return size(part)
+        """,
+        {"one": {"flag": False}, "two": {"flag": False}},
+        configs=({"one": {"flag": True}}, {"two": {"flag": True}}),
+        other_calls=((run(4),),),
+    ),
+    Case(
+        "names imported from elsewhere that may change",
+        """
+        import sys
+        from os import environ as variables
+        from sys import argv, modules
+
+        def run(cfg, x=1):
+            if x > 3:
+                argv.append("more")
+                sys.argv.append("more")
+            if len(argv) > len(argv[:1]) + 90 or "more" in argv:
+                x = x * 2
+            if variables.get("PKG_WIDE"):
+                x = x * 3
+            if "json.tool" in modules:
+                x = x * 5
+            return x
+        """,
+        calls=(run(1),),
+        other_calls=((run(4),),),
+        uses=((("config", {}), ("env", "PKG_WIDE", "1"), run(1)),),
+    ),
+    Case(
+        "the environment written by the program",
+        """
+        import os
+
+        def run(cfg, x=1):
+            if x > 3:
+                os.environ["PKG_WIDE"] = "1"
+            if x > 5:
+                os.environ.update(PKG_DEEP="1")
+            return size(x)
+
+        def size(x):
+            if os.environ.get("PKG_WIDE"):
+                return x * 2
+            if os.getenv("PKG_DEEP"):
+                return x * 3
+            return x
+        """,
+        calls=(run(1),),
+        other_calls=((run(4),), (run(6),)),
+    ),
+    Case(
+        "methods found by a computed name",
+        """
+        class Thing:
+            def __init__(self, cfg):
+                self.flag = cfg.flag
+
+            def step(self, x, name="plain"):
+                return getattr(self, "_" + name)(x, x > 3), self._plain(x), self._wide(x)
+
+            def _plain(self, x, wide=False):
+                if wide:
+                    return x * 2
+                return x
+
+            def _wide(self, x, wide=False):
+                if wide:
+                    return x * 3
+                return x
+        """,
+        {"flag": False},
+        calls=(make(), method("step", 1)),
+        configs=OFF_ON,
+        other_calls=((make(), method("step", 4)), (make(), method("step", 4, "wide"))),
+    ),
+    Case(
+        "a list of the config that grows",
+        """
+        def run(cfg, x=1):
+            if x > 3:
+                cfg.sizes.append(9)
+            part = cfg.names
+            if x > 5:
+                part.insert(0, "wide")
+            if len(cfg.sizes) > 2:
+                x = x * 2
+            if "wide" in cfg.names:
+                x = x * 3
+            return x
+        """,
+        {"sizes": [1, 2], "names": ["plain"]},
+        calls=(run(1),),
+        configs=({"sizes": [1]}, {"sizes": [1, True]}, {"sizes": [1, 2, 3]}, {"names": ["wide"]}),
+        other_calls=((run(4),), (run(6),)),
+    ),
+    Case(
+        "a key whose name is computed",
+        """
+        def run(cfg, x=1):
+            name = "wide" if x > 3 else "plain"
+            if cfg[name]:
+                return x * 2
+            if cfg.get("fl" + "ag"):
+                return x * 3
+            return x
+        """,
+        {"wide": True, "plain": False, "flag": False},
+        calls=(run(1),),
+        configs=({"plain": True}, {"flag": True}, {"wide": False}),
+        other_calls=((run(4),),),
+    ),
+    Case(
+        "a config from a file or a default inside",
+        """
+        from omegaconf import OmegaConf
+
+        DEFAULTS = OmegaConf.create({"wide": False, "flag": False})
+
+        def run(cfg, x=1):
+            full = OmegaConf.merge(DEFAULTS, cfg)
+            if x > 3:
+                DEFAULTS.wide = True
+            if full.wide:
+                x = x * 2
+            if full.flag:
+                x = x * 3
+            return x
+        """,
+        {"flag": False},
+        calls=(run(1),),
+        configs=(*OFF_ON, {"wide": True}),
+        other_calls=((run(4), run(1)),),
+    ),
+    Case(
+        "a flag handed over by keyword, by dict and by a method of a field",
+        """
+        class Part:
+            def __init__(self, wide=False):
+                self.wide = wide
+
+            def size(self, x, deep=False):
+                if deep:
+                    return x * 3
+                return x * 2 if self.wide else x
+
+        class Thing:
+            def __init__(self, cfg):
+                self.part = Part(**{"wide": cfg.flag})
+                self.other = Part(wide=cfg.flag)
+
+            def step(self, x):
+                return self.part.size(x), self.other.size(x, deep=x > 3), Part().size(x)
+        """,
+        {"flag": False},
+        calls=(make(), method("step", 1)),
+        configs=OFF_ON,
+        other_calls=((make(), method("step", 4)),),
+        uses=((("config", {}), ("call", "Part", (True,), {})),),
+    ),
+    Case(
+        "a handler for an error that a sibling behind it would take",
+        """
+        def run(cfg, text="1"):
+            try:
+                if text == "":
+                    raise RuntimeError(text)
+                return {"1": 1}[text]
+            except KeyError:
+                return "unknown"
+            except Exception:
+                return "broken"
+        """,
+        calls=(run(""), run("1")),
+        other_calls=((run("2"),),),
+    ),
+    Case(
+        "a generator that fails inside somebody else's try",
+        """
+        def _numbers(texts):
+            for text in texts:
+                try:
+                    yield int(text)
+                except ValueError:
+                    yield 0
+
+        def run(cfg, texts=("1",)):
+            found = []
+            numbers = _numbers(texts)
+            try:
+                for number in numbers:
+                    found.append(10 // number)
+            except Exception:
+                found.append("stop")
+            return found
+        """,
+        calls=(run(["1", "0", "1"]),),
+        other_calls=((run(["1", "x", "1"]),),),
+    ),
+    Case(
+        "a callback that fails inside somebody else's try",
+        """
+        class Runner:
+            def __init__(self, hook):
+                self.hook = hook
+
+            def go(self, x):
+                try:
+                    if x == 0:
+                        raise ValueError(x)
+                    return self.hook(x)
+                except Exception:
+                    return -1
+
+        def _work(x):
+            if x > 3:
+                x = x * 2
+                x = x + 1
+            return x
+
+        def run(cfg, x=1):
+            return Runner(_work).go(x)
+        """,
+        calls=(run(0), run(1)),
+        other_calls=((run(9),),),
+    ),
+    Case(
+        "an error that an import swallows",
+        """
+        try:
+            from pkg import state
+        except Exception:
+            state = None
+
+        def run(cfg, x=1):
+            return x if state is None else state.SIZE
+        """,
+        modules={
+            "state": """
+            import os
+
+            if os.environ.get("PKG_DEEP"):
+                SIZE = 7
+                NAME = "deep"
+            else:
+                SIZE = 3
+            try:
+                NUMBER = int(os.environ.get("PKG_NUMBER", "1"))
+            except ValueError:
+                NUMBER = 0
+            """
+        },
+        uses=(
+            (("config", {}), ("env", "PKG_DEEP", "1"), run()),
+            (("config", {}), ("env", "PKG_NUMBER", "x"), run()),
+        ),
+    ),
+    Case(
+        "a loop over a config that is empty, and one that is not there",
+        """
+        def run(cfg, x=1):
+            found = "none"
+            for name in cfg.get("names") or []:
+                found = name
+            while cfg.flag:
+                return "while"
+            else:
+                found = found + "!"
+            return found, [1 for name in cfg.get("names") or [] if name], any(cfg.get("names") or [])
+        """,
+        {"flag": False, "names": []},
+        configs=(*OFF_ON, {"names": ["a"]}, {"names": [""]}, {"names": None}, {"names": ...}),
+    ),
+    Case(
+        "numbers and texts that equal each other",
+        """
+        def run(cfg, x=1):
+            if cfg.size == 1:
+                x = x + 1
+            if cfg.size is True:
+                x = x + 10
+            if cfg.name == cfg.other:
+                x = x + 100
+            if str(cfg.size) == "1":
+                x = x + 1000
+            return x
+        """,
+        {"size": 1, "name": "a", "other": "b"},
+        configs=({"size": True}, {"size": 1.0}, {"size": "1"}, {"other": "a"}, {"name": "b"}, {"size": 2}),
+    ),
+    Case(
+        "a decision about what another decision left",
+        """
+        def run(cfg, x=1):
+            if cfg.flag:
+                layer = "on"
+            else:
+                layer = None
+            if x > 3:
+                layer = layer or "data"
+            extra = layer if layer else "empty"
+            if layer is None:
+                return "plain", extra
+            return layer, extra
+        """,
+        {"flag": False},
+        calls=(run(1),),
+        configs=OFF_ON,
+        other_calls=((run(4),),),
+    ),
 )

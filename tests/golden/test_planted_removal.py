@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from unbloat.edit import DropStatement, Span
 from unbloat.phases import Recording, strip_phase, verify_tree
 from unbloat.plan.passes import STAGES, Pass
@@ -31,7 +30,7 @@ def propose(view: View) -> Iterator[Removal]:
             yield Removal(module.file, DropStatement(place), "planted", Evidence.UNREFERENCED, "a mistake", place, lines)
 
 
-@pytest.fixture()
+@pytest.fixture
 def copy(champion: Subject, tmp_path: Path) -> Subject:
     """The output of a run with mistakes does not belong into the checkout."""
     ignored = shutil.ignore_patterns(".unbloat", "stripped", "__pycache__")

@@ -7,7 +7,6 @@ import re
 
 import pytest
 from rich.console import Console
-
 from unbloat.report.progress import progress
 
 LINES = ["phase data", "  12 removals: identical", "kept pkg/a.py:3: [bold]not markup[/bold]", "x" * 300]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from unbloat.errors import SubjectError
 from unbloat.subject import Subject, Veto, load_subject
 
@@ -41,7 +40,7 @@ reason = "theirs"
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "legacy" / "pkg").mkdir(parents=True)
     for name in ("__init__", "module", "other"):
@@ -67,7 +66,12 @@ def test_everything_is_read(root: Path) -> None:
 FAULTS = [
     ('package = "pkg"', 'package = "pkg', 2, "not valid TOML: .*line 2"),
     ('package = "pkg"', 'package = "pkg"\npackage = "pkg"', 3, "not valid TOML: .*line 3"),
-    ('package = "pkg"', 'packages = "pkg"', 2, r"\[subject\] packages: unknown key; known: legacy, manifest, package, stripped"),
+    (
+        'package = "pkg"',
+        'packages = "pkg"',
+        2,
+        r"\[subject\] packages: unknown key; known: legacy, manifest, package, stripped",
+    ),
     ('package = "pkg"', "", 1, r"\[subject\] package: is missing"),
     ('package = "pkg"', 'package = ""', 2, r"\[subject\] package: must be a non-empty string"),
     ('package = "pkg"', "package = 3", 2, r"\[subject\] package: must be a non-empty string"),
@@ -96,7 +100,12 @@ FAULTS = [
     ('files = ["pkg/module.py"]', "files = []", 17, r"\[phases.one\] files: must not be empty"),
     ('files = ["pkg/module.py"]', 'files = ["pkg/no.py"]', 17, r"\[phases.one\] files: 'pkg/no.py' is not a file under"),
     ('files = ["pkg/module.py"]', 'files = ["module.py"]', 17, r"\[phases.one\] files: 'module.py' is not a file under"),
-    ('files = ["pkg/module.py"]', 'files = ["pkg/./module.py"]', 17, r"\[phases.one\] files: 'pkg/./module.py' is no module of"),
+    (
+        'files = ["pkg/module.py"]',
+        'files = ["pkg/./module.py"]',
+        17,
+        r"\[phases.one\] files: 'pkg/./module.py' is no module of",
+    ),
     ('gate = ["workload"]', 'gate = ["no"]', 18, r"\[phases.one\] gate: unknown workload 'no'; known: workload"),
     ('gate = ["workload"]', 'gate = ["workload"]\nfile = 1', 19, r"\[phases.one\] file: unknown key; known: files, gate"),
     ('gate = ["workload"]', 'gate = ["workload"]\n[phases.one.x]', 19, r"\[phases.one\] x: unknown key; known: files, gate"),
@@ -110,7 +119,9 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("written", "instead", "line", "complaint"), FAULTS, ids=[fault[1].strip() or fault[0] for fault in FAULTS])
+@pytest.mark.parametrize(
+    ("written", "instead", "line", "complaint"), FAULTS, ids=[fault[1].strip() or fault[0] for fault in FAULTS]
+)
 def test_a_fault_is_told_with_its_line(written: str, instead: str, line: int, complaint: str, root: Path) -> None:
     assert written in STRIP
     before, _, after = STRIP.rpartition(written)
@@ -136,7 +147,9 @@ FORMS = [
 
 @pytest.mark.parametrize(("text", "line", "complaint"), FORMS)
 def test_other_forms_of_toml_have_lines_too(text: str, line: int, complaint: str, root: Path) -> None:
-    tables = {name: f"[{name}]{rest}" for name, _, rest in (part.partition("]") for part in re.split(r"(?m)^\[(?!\[)", STRIP)[1:])}
+    tables = {
+        name: f"[{name}]{rest}" for name, _, rest in (part.partition("]") for part in re.split(r"(?m)^\[(?!\[)", STRIP)[1:])
+    }
     own = re.match(r"\W*(\w+)", text)
     assert own is not None
     rest = [table for name, table in tables.items() if name.partition(".")[0] != own.group(1)]

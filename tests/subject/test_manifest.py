@@ -6,12 +6,11 @@ import re
 from collections.abc import Callable
 
 import pytest
-
 from unbloat.errors import SubjectError
 from unbloat.subject import Subject, check_manifest, check_sources, digests, load_subject
 
 
-@pytest.fixture()
+@pytest.fixture
 def subject(make_subject: Callable[..., Subject]) -> Subject:
     plain = make_subject("def run(cfg):\n    return 1\n", others={"inner.py": "x = 1\n"})
     listed = "".join(f"{digest}  {file}\n" for file, digest in digests(plain).items())
@@ -34,7 +33,11 @@ def test_an_untouched_legacy_passes(subject: Subject) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "complaint"),
     [
-        ("legacy/pkg/inner.py", "x = 2\n", "legacy/pkg/inner.py: differs from MANIFEST; the legacy is never edited, restore it"),
+        (
+            "legacy/pkg/inner.py",
+            "x = 2\n",
+            "legacy/pkg/inner.py: differs from MANIFEST; the legacy is never edited, restore it",
+        ),
         ("legacy/pkg/inner.py", None, "legacy/pkg/inner.py: listed in MANIFEST but missing; restore it"),
         ("legacy/pkg/more.py", "", "legacy/pkg/more.py: not listed in MANIFEST; the legacy is never edited"),
         ("MANIFEST", "what\n", "MANIFEST:1: not `<sha256>  <path>`"),

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from unbloat.verify.search import Accepted, OtherSearchError, Outcome, Rejected, settle
 
 Judge = Callable[[tuple[int, ...]], str | None]

@@ -175,7 +175,9 @@ class PhaseRun:
     def _candidate(self, removals: Sequence[Removal]) -> tuple[dict[str, bytes], list[str]]:
         edits = _by_file(removals)
         trees = specialised(self._trees, edits)
-        view = View(trees, self.facts, self.subject.contract, frozenset(), self._outside, self._all_files(), self._legacy_errors)
+        view = View(
+            trees, self.facts, self.subject.contract, frozenset(), self._outside, self._all_files(), self._legacy_errors
+        )
         guards = guard_edits(view, removals)
         for file, checks in guards.items():
             edits.setdefault(file, []).extend(checks)

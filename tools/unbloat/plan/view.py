@@ -7,7 +7,19 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from unbloat.edit import Edit, Span, specialise
-from unbloat.evidence import BindingTimes, ConfigFlow, Facts, LegacyErrors, Module, Program, Purity, References, Support, Supports, Swallowers
+from unbloat.evidence import (
+    BindingTimes,
+    ConfigFlow,
+    Facts,
+    LegacyErrors,
+    Module,
+    Program,
+    Purity,
+    References,
+    Support,
+    Supports,
+    Swallowers,
+)
 from unbloat.evidence.purity import cannot_raise
 from unbloat.subject import Contract, Veto
 

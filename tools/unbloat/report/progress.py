@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.text import Text
 
 from unbloat.record import Say
 
@@ -27,7 +28,7 @@ def progress(console: Console, title: str) -> Iterator[Say]:
         def say(line: str) -> None:
             if not line.startswith(" "):
                 status.update(f"{title}: {line}")
-            console.print(f"[dim]{time.perf_counter() - started:6.1f} s[/]  ", end="")
-            console.print(line, markup=False, highlight=False)
+            # In one piece: the live line is redrawn after whatever is printed.
+            console.print(Text.assemble((f"{time.perf_counter() - started:6.1f} s  ", "dim"), line), soft_wrap=True)
 
         yield say
