@@ -6,7 +6,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from unbloat.golden.values import Publish
+from unbloat.golden.leaf import Publish
 
 
 def content(file: Path, publish: Publish) -> bytes:

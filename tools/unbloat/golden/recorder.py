@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from unbloat.errors import WorkloadError
 from unbloat.golden import files, values
+from unbloat.golden.leaf import Leaf, lines, text
 from unbloat.golden.ledger import Entry, Ledger, digest_of
-from unbloat.golden.values import Leaf
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +75,7 @@ class Recorder:
         if not folder.is_dir():
             raise WorkloadError(f"cannot record the files '{name}': there is no folder {folder}")
         found = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
-        self._add(name, values.lines("structure", sorted(found)))
+        self._add(name, lines("structure", sorted(found)))
         for relative in sorted(found):
             raw = files.content(found[relative], self._publish)
             self._add(f"{name}/{relative}", Leaf("file", "bytes", (len(raw),), raw, f"{len(raw)} bytes"))
@@ -161,7 +161,7 @@ class Recorder:
         self._add("warnings", Leaf("warning", "count", (), str(len(warned)).encode(), f"{len(warned)} warnings"))
         for index, warning in enumerate(warned):
             shown = _SOURCE_POSITION.sub("?", self._publish(f"{warning.category.__name__}: {warning.message}"))
-            leaf = values.text(shown)
+            leaf = text(shown)
             self._add(f"warnings[{index}]", Leaf("warning", leaf.dtype, leaf.shape, leaf.raw, leaf.preview))
 
     def _publish(self, shown: str) -> str:

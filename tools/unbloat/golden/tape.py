@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from unbloat.golden.values import Leaf, lines
+from unbloat.golden.leaf import Leaf, lines
 
 CHUNK = 256
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from unbloat.errors import WorkloadError
-from unbloat.golden.values import PREVIEWED_ELEMENTS, Leaf, Named, first_elements, lines
+from unbloat.golden.leaf import PREVIEWED_ELEMENTS, Leaf, Named, first_elements, lines
 
 _SPARSE_PARTS = {
     torch.sparse_coo: ("_indices", "_values"),
