@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 from unbloat.measure import Measure, measure_source
-from unbloat.plan.passes import PASSES, STAGES
+from unbloat.plan.passes import STAGES
 from unbloat.report.tables import gone
 from unbloat.subject import Phase, Subject, load_subject
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from unbloat.subject import Subject, load_subject
 from unbloat.verify.server import Server
 
@@ -58,7 +57,7 @@ def server() -> Iterator[Server]:
         yield warm
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_subject(tmp_path: Path) -> Callable[..., Subject]:
     """Writes a package of one or more modules with a workload that calls `run(cfg, …)`."""
 

@@ -53,11 +53,13 @@ def others(golden):
 
 
 def use(steps, may_raise):
+    from types import SimpleNamespace
+
     from omegaconf import DictConfig, OmegaConf
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "pkg"]:
         del sys.modules[name]
-    before = dict(os.environ)
+    before, arguments_before = dict(os.environ), list(sys.argv)
     cfg, made, found = None, None, []
     try:
         for kind, *content in eval(steps):
@@ -65,6 +67,10 @@ def use(steps, may_raise):
                 match kind:
                     case "config":
                         cfg = OmegaConf.create(content[0])
+                    case "namespace":
+                        cfg = SimpleNamespace(**content[0])
+                    case "dict":
+                        cfg = dict(content[0])
                     case "set":
                         OmegaConf.update(cfg, content[0], content[1])
                     case "env":
@@ -87,11 +93,13 @@ def use(steps, may_raise):
     finally:
         os.environ.clear()
         os.environ.update(before)
+        sys.argv[:] = arguments_before
     return found
 '''
 
 Step = tuple[Any, ...]
-"""("config", content), ("set", key, value), ("env", name, value), ("run" | "call" | "make" | "method", name, args, kwargs)."""
+"""("config", "namespace" or "dict", content), ("set", key, value), ("env", name, value), and the calls: ("run", "call", "make"
+or "method", name, args, kwargs)."""
 
 
 @dataclass(frozen=True)

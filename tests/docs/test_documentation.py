@@ -9,7 +9,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
 from unbloat.cli import main
 from unbloat.subject.load import _PHASE, _TABLES
 

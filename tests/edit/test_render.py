@@ -524,9 +524,7 @@ def test_the_rest_stays_as_it_was(ending: str, start: str, indent: str) -> None:
     ("source", "named", "message"),
     [
         pytest.param("a[b, c]", [(ReplaceExpression, "b, c", "d")], "cannot be edited in the text", id="no node of its own"),
-        pytest.param(
-            "f'{a or b=}'", [(KeepOperands, "a or b", 0, 1)], "the edits mean 'a or b='", id="the text is quoted"
-        ),
+        pytest.param("f'{a or b=}'", [(KeepOperands, "a or b", 0, 1)], "the edits mean 'a or b='", id="the text is quoted"),
         pytest.param(
             "f'{a}'", [(ReplaceExpression, "a", "'\\n'")], "line 1 of the rendered source", id="what f-strings cannot hold"
         ),

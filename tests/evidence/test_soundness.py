@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from unbloat.verify.server import Server
 
 from tests.differential import Program, Step, compare_uses, shown
-from tests.evidence.soundness_cases import CASES, Case
-from unbloat.verify.server import Server
+from tests.evidence.cases import config_parts, configs, errors, functions, names, objects, values
+from tests.evidence.cases.case import Case
 
 
 def _program(case: Case) -> Program:
@@ -20,6 +21,17 @@ def _program(case: Case) -> Program:
 
 def _steps(config: dict[str, object], calls: tuple[Step, ...]) -> tuple[Step, ...]:
     return ("config", {key: value for key, value in config.items() if value is not ...}), *calls
+
+
+CASES = (
+    *config_parts.CASES,
+    *configs.CASES,
+    *errors.CASES,
+    *functions.CASES,
+    *names.CASES,
+    *objects.CASES,
+    *values.CASES,
+)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.title) for case in CASES])

@@ -7,194 +7,17 @@ They must run under the pinned use, which is why what may fail stands inside a `
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Callable
 from textwrap import indent
 from typing import Any
 
 from tests.differential import Program, Step
-
-HEADER = '''
-import copy, functools, itertools, logging, os
-from collections import namedtuple
-from contextlib import suppress
-from dataclasses import dataclass
-from types import SimpleNamespace
-
-from omegaconf import OmegaConf
-
-logger = logging.getLogger(__name__)
-WIDE = False
-DEEP = {deep}
-TABLE = {{"first": 1, "second": 0}}
-SEEN = []
-Pair = namedtuple("Pair", "left right")
+from tests.fuzz.expressions import Expressions
+from tests.fuzz.templates import HEADER, STATE
 
 
-@dataclass
-class Options:
-    left: bool = False
-    right: object = None
-
-
-def _get(cfg, path, default=None):
-    node = cfg
-    for part in path.split("."):
-        if node is None or not hasattr(node, "get") or part not in node:
-            return default
-        node = node[part]
-    return node
-
-
-reader = lambda cfg, name, default=None: getattr(cfg, name, default)
-
-
-def widen(value):
-    global WIDE
-    WIDE = value
-
-
-def noted(function):
-    @functools.wraps(function)
-    def inner(*arguments, **options):
-        SEEN.append(function.__name__)
-        return function(*arguments, **options)
-    return inner
-
-
-def apply(function, *arguments):
-    return function(*arguments)
-
-
-class Base:
-    shared = False
-
-    def __init__(self, cfg, x):
-        self.cfg = cfg
-        self.flag = {field}
-        self.mode = _get(cfg, "mode", "first")
-        self.count = 0
-        self.hook = None
-
-    def chosen(self):
-        return False
-
-    def step(self, x):
-        self.count += 1
-        if self.flag:
-            x = x + 100
-        if self.shared:
-            x = x + 200
-        if self.chosen():
-            x = x + 400
-        if self.mode == "second":
-            x = x + 800
-        if self.hook is not None:
-            x = self.hook(x)
-        return x
-
-
-class Derived(Base):
-    {derived}
-
-    def chosen(self):
-        return {chosen}
-'''
-
-
-class Author:
+class Author(Expressions):
     """Writes one program."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.config = self._config()
-        self.paths = list(_paths(self.config))
-        self.flags: list[str] = []
-        self.functions: list[str] = []
-        self.number = 0
-
-    # -- the config and its reads -------------------------------------------------------------------------------
-
-    def _leaf(self) -> Any:
-        return self.random.choice([True, False, False, None, 0, 1, 3, 0.5, "first", "second", "", [1, 2], []])
-
-    def _config(self) -> dict[str, Any]:
-        config: dict[str, Any] = {name: self._leaf() for name in self.random.sample(["alpha", "beta", "gamma", "delta"], 3)}
-        config["mode"] = self.random.choice(["first", "second"])
-        config["sub"] = {name: self._leaf() for name in self.random.sample(["alpha", "use", "size", "kind"], 2)}
-        if self.random.random() < 0.4:
-            config["sub"]["deep"] = {"use": self._leaf(), "size": 2}
-        if self.random.random() < 0.2:
-            config["link"] = "${mode}"
-        return config
-
-    def path(self) -> str:
-        if self.random.random() < 0.25:
-            return self.random.choice(["missing", "sub.missing", "other.use", "sub.deep.use", "sub.use"])
-        return self.random.choice([path for path in self.paths if path])
-
-    def read(self, cfg: str = "cfg") -> str:
-        path = self.path()
-        *outer, last = path.split(".")
-        known = path in self.paths
-        default = self.random.choice(["False", "None", "0", "True", "'first'"])
-        styles = [f"_get({cfg}, {path!r}, {default})", f"OmegaConf.select({cfg}, {path!r}, default={default})"]
-        base = cfg
-        for part in outer:
-            base = f"getattr({base}, {part!r}, None)"
-        styles += [f"getattr({base}, {last!r}, {default})", f"bool(getattr({base}, {last!r}, {default}))"]
-        if len(outer) == 1:
-            styles.append(f"({cfg}.get({outer[0]!r}) or {{}}).get({last!r}, {default})")
-        if not outer:
-            styles += [f"{cfg}.get({last!r}, {default})", f"reader({cfg}, {last!r}, {default})", f"({last!r} in {cfg})"]
-        if known:
-            styles += [f"{cfg}.{path}", f"{cfg}" + "".join(f"[{part!r}]" for part in path.split("."))] * 2
-        return self.random.choice(styles)
-
-    # -- expressions --------------------------------------------------------------------------------------------
-
-    def data(self) -> str:
-        return self.random.choice(["x > 3", "len(items) > 2", "x % 2", "(items and items[0] > 2)", "x == 7", "sum(items) > 6"])
-
-    def flag(self, depth: int = 0) -> str:
-        roll = self.random.random()
-        if roll < 0.4:
-            return self.read()
-        if roll < 0.6 and self.flags:
-            return self.random.choice(self.flags)
-        if depth > 1 or roll < 0.68:
-            return self.data()
-        one, other = self.flag(depth + 1), self.flag(depth + 1)
-        return self.random.choice(
-            [
-                f"not ({one})",
-                f"(({one}) and ({other}))",
-                f"(({one}) or ({other}))",
-                f"(({one}) is None)",
-                f"(({one}) is not None)",
-                f"(({one}) == {self.random.choice(['1', 'True', repr('first'), 'None'])})",
-                f"(({one}) if ({other}) else {self.random.choice(['None', 'True', one])})",
-                f"isinstance({one}, {self.random.choice(['str', 'int', '(list, tuple)', 'bool'])})",
-                f"(({one}) in ('first', 1, None))",
-                "WIDE",
-                "DEEP",
-                "bool(os.environ.get('PKG_WIDE'))",
-                "(os.getenv('PKG_MODE', 'first') == 'second')",
-                "(0 < cfg.get('gamma', 1) < 9 if isinstance(cfg.get('gamma', 1), (int, float)) else False)",
-                "(TABLE.get(cfg.mode) == 1)",
-            ]
-        )
-
-    def value(self) -> str:
-        one = self.flag()
-        return self.random.choice(
-            ["x", "x + 1", f"({one})", f"(x if ({one}) else -x)", f"str({one})", "sum(items)", "[i for i in items if i > 1]"]
-            + [f"[i for i in items if ({one})]", f"(({one}) and x)", f"(({one}) or x)", "len(SEEN)"]
-        )
-
-    def name(self, kind: str) -> str:
-        self.number += 1
-        return f"{kind}_{self.number}"
 
     # -- statements ---------------------------------------------------------------------------------------------
 
@@ -215,6 +38,7 @@ class Author:
             self._while, self._return, self._match, self._suppress, self._items, *[self._write] * 2, self._container,
             *[self._object] * 2, *[self._call] * 3, self._toggle, self._carrier, self._log, self._copy, self._generator,
             self._delete, self._patch, self._partial, self._keys, self._environment, self._dead,
+            *[self._state] * 2, *[self._box] * 2, *[self._caught] * 2,
         ]  # fmt: skip
 
     def _if(self, depth: int) -> str:
@@ -245,14 +69,16 @@ class Author:
     def _rewrite(self, depth: int) -> str:
         name = self.name("flag")
         condition = self.random.choice([self.data(), self.flag(), self.data()])
-        text = f"{name} = {self.flag()}\nif {condition}:\n    {name} = {self.random.choice(['True', 'False', 'None', self.flag()])}"
+        value, other = self.flag(), self._pick("True", "False", "None", self.flag())
+        text = f"{name} = {value}\nif {condition}:\n    {name} = {other}"
         self.flags.append(name)
         return text
 
     def _loop(self, depth: int) -> str:
         name = self.name("flag")
         leap = self.random.choice(["break", "continue", "pass", f"{name} = True"])
-        text = f"{name} = {self.flag()}\nfor item in items:\n    if {self.random.choice(['item > 2', self.flag()])}:\n        {leap}\n"
+        test = self._pick("item > 2", self.flag())
+        text = f"{name} = {self.flag()}\nfor item in items:\n    if {test}:\n        {leap}\n"
         text += f"    {name} = {self.random.choice(['item > 1', self.flag(), name])}\n{_in(self.block(depth, 1))}"
         if self.random.random() < 0.3:
             text += f"\nelse:\n    {name} = True"
@@ -261,9 +87,15 @@ class Author:
 
     def _try(self, depth: int) -> str:
         name = self.name("flag")
-        risky = self.random.choice(
-            [f"{name} = {self.read()}", f"{name} = cfg['missing']['use']", f"{name} = items[2] > 1", f"{name} = 10 // (x - 3)"]
-            + [f"{name} = TABLE[cfg.mode]", f"{name} = int(cfg.mode)", f"{name} = cfg.sub.missing.size", f"{name} = TABLE[x]"]
+        risky = self._pick(
+            f"{name} = {self.read()}",
+            f"{name} = cfg['missing']['use']",
+            f"{name} = items[2] > 1",
+            f"{name} = 10 // (x - 3)",
+            f"{name} = TABLE[cfg.mode]",
+            f"{name} = int(cfg.mode)",
+            f"{name} = cfg.sub.missing.size",
+            f"{name} = TABLE[x]",
         )
         caught = self.random.choice(["Exception", "Exception", "(AttributeError, KeyError, TypeError)", "ValueError"])
         text = f"{name} = False\ntry:\n    {risky}\n{_in(self.block(depth, 1))}\nexcept {caught}:\n    {name} = {self.flag()}"
@@ -278,7 +110,9 @@ class Author:
         name, function = self.name("flag"), self.name("inner")
         change = self.random.choice(["", f"    nonlocal {name}\n    {name} = {self.flag()}\n"])
         text = f"{name} = {self.flag()}\ndef {function}(y):\n{change}    if {name}:\n        return y * 2\n    return y\n"
-        text += f"out.append({function}(x))\n{self.random.choice(['pass', f'{name} = {self.data()}'])}\nout.append({function}(3))"
+        text += (
+            f"out.append({function}(x))\n{self.random.choice(['pass', f'{name} = {self.data()}'])}\nout.append({function}(3))"
+        )
         self.flags.append(name)
         return text
 
@@ -302,7 +136,8 @@ class Author:
         part = self.random.choice(["cfg", "cfg.sub", "(cfg.get('other') or {})"])
         test = self.random.choice(["value", "value is None", "key == 'use'", "value == 1", "isinstance(value, str)"])
         name = self.name("flag")
-        text = f"{name} = False\nfor key, value in {part}.items():\n    if {test}:\n        {name} = {self.random.choice(['key', 'True'])}"
+        found = self._pick("key", "True")
+        text = f"{name} = False\nfor key, value in {part}.items():\n    if {test}:\n        {name} = {found}"
         self.flags.append(name)
         return text
 
@@ -324,9 +159,11 @@ class Author:
     def _container(self, depth: int) -> str:
         name = self.name("opts")
         text = f"{name} = {{'on': {self.flag()}, 'off': {self.flag()}}}\n"
-        text += self.random.choice(
-            ["", f"if {self.data()}:\n    {name}['on'] = {self.flag()}\n", f"alias = {name}\nalias.update(off={self.flag()})\n"]
-            + [f"{name} |= {{'on': {self.flag()}}}\n"]
+        text += self._pick(
+            "",
+            f"if {self.data()}:\n    {name}['on'] = {self.flag()}\n",
+            f"alias = {name}\nalias.update(off={self.flag()})\n",
+            f"{name} |= {{'on': {self.flag()}}}\n",
         )
         self.flags += [f"{name}['on']", f"{name}.get('off')"]
         return text + f"if {name}['on']:\n{_in(self.block(depth, 1))}"
@@ -334,10 +171,15 @@ class Author:
     def _object(self, depth: int) -> str:
         name = self.name("thing")
         text = f"{name} = {self.random.choice(['Base', 'Derived', '(Derived if ' + self.flag() + ' else Base)'])}(cfg, x)\n"
-        text += self.random.choice(
-            ["", "", f"{name}.flag = {self.flag()}\n", f"if {self.data()}:\n    Base.shared = True\n"]
-            + [f"if {self.data()}:\n    setattr({name}, 'mode', 'second')\n", f"{name}.cfg.sub.size = {self.flag()}\n"]
-            + [f"if {self.data()}:\n    {name}.hook = lambda y: -y\n", f"{name}.chosen = lambda: {self.flag()}\n"]
+        text += self._pick(
+            "",
+            "",
+            f"{name}.flag = {self.flag()}\n",
+            f"if {self.data()}:\n    Base.shared = True\n",
+            f"if {self.data()}:\n    setattr({name}, 'mode', 'second')\n",
+            f"{name}.cfg.sub.size = {self.flag()}\n",
+            f"if {self.data()}:\n    {name}.hook = lambda y: -y\n",
+            f"{name}.chosen = lambda: {self.flag()}\n",
         )
         self.flags += [f"{name}.flag", f"{name}.chosen()"]
         return text + f"out.append({name}.step(x))"
@@ -347,13 +189,22 @@ class Author:
             return f"out.append({self.value()})"
         function = self.random.choice(self.functions)
         arguments = self.random.choice(
-            [f"x, {self.flag()}", f"x, flag={self.flag()}", "x", f"x, {self.random.choice(['True', 'False'])}", f"*[x, {self.flag()}]"]
+            [
+                f"x, {self.flag()}",
+                f"x, flag={self.flag()}",
+                "x",
+                f"x, {self.random.choice(['True', 'False'])}",
+                f"*[x, {self.flag()}]",
+            ]
         )
         first = "cfg, " if function.endswith("_c") else ""
         call = f"{function}({first}{arguments})"
-        return self.random.choice(
-            [f"out.append({call})", f"out.append({call})", f"if {call}:\n{_in(self.block(depth, 1))}", f"out.append({call} or x)"]
-            + [f"out.append(apply({function}, {first}x, {self.flag()}))"]
+        return self._pick(
+            f"out.append({call})",
+            f"out.append({call})",
+            f"if {call}:\n{_in(self.block(depth, 1))}",
+            f"out.append({call} or x)",
+            f"out.append(apply({function}, {first}x, {self.flag()}))",
         )
 
     def _toggle(self, depth: int) -> str:
@@ -362,42 +213,58 @@ class Author:
 
     def _carrier(self, depth: int) -> str:
         name = self.name("held")
-        made = self.random.choice(
-            [f"Options(left={self.flag()}, right={self.flag()})", f"Pair({self.flag()}, {self.flag()})", f"Options({self.flag()})"]
-            + [f"SimpleNamespace(left={self.flag()}, right=None)", f"Pair(left={self.flag()}, right=x > 2)"]
+        made = self._pick(
+            f"Options(left={self.flag()}, right={self.flag()})",
+            f"Pair({self.flag()}, {self.flag()})",
+            f"Options({self.flag()})",
+            f"SimpleNamespace(left={self.flag()}, right=None)",
+            f"Pair(left={self.flag()}, right=x > 2)",
         )
         self.flags += [f"{name}.left", f"{name}.right"]
         return f"{name} = {made}\nif {name}.left:\n{_in(self.block(depth, 1))}"
 
     def _log(self, depth: int) -> str:
-        return self.random.choice(
-            ["logger.info('%s', x)", "logger.info('%s', out.append(1))", "logger.info('%s', SEEN.append(x))", "logger.debug(f'{x}')"]
-            + ["walker = iter(items)\nlogger.info('%s', list(walker))\nout.extend(walker)"]
+        return self._pick(
+            "logger.info('%s', x)",
+            "logger.info('%s', out.append(1))",
+            "logger.info('%s', SEEN.append(x))",
+            "logger.debug(f'{x}')",
+            "walker = iter(items)\nlogger.info('%s', list(walker))\nout.extend(walker)",
         )
 
     def _copy(self, depth: int) -> str:
         name = self.name("mine")
         made = self.random.choice(
-            ["copy.deepcopy(cfg)", "OmegaConf.merge(cfg, {'alpha': x > 3})", "OmegaConf.create(OmegaConf.to_container(cfg))", "cfg.copy()"]
+            [
+                "copy.deepcopy(cfg)",
+                "OmegaConf.merge(cfg, {'alpha': x > 3})",
+                "OmegaConf.create(OmegaConf.to_container(cfg))",
+                "cfg.copy()",
+            ]
         )
         write = self.random.choice(["pass", f"{name}.sub.use = {self.flag()}", f"{name}.alpha = {self.flag()}"])
         outer, self.flags = self.flags, []
         read = self.read(name)
         self.flags = outer
         known = self.path()
-        return f"{name} = {made}\nif {self.data()}:\n    {write}\nout.append(1 if _get({name}, {known!r}) else 0)\nwith suppress(Exception):\n    if {read}:\n        out.append('copied')"
+        text = f"{name} = {made}\nif {self.data()}:\n    {write}\nout.append(1 if _get({name}, {known!r}) else 0)\n"
+        return text + f"with suppress(Exception):\n    if {read}:\n        out.append('copied')"
 
     def _generator(self, depth: int) -> str:
         function = self.name("walk")
-        text = f"def {function}(values):\n    for value in values:\n        if {self.flag()}:\n            yield value * 2\n        yield value\n"
-        return text + self.random.choice([f"out.extend({function}(items))", f"made = {function}(items)\nout.append(x)\nout.extend(made)"])
+        loop = f"for value in values:\n    if {self.flag()}:\n        yield value * 2\n    yield value"
+        text = f"def {function}(values):\n{_in(loop)}\n"
+        return text + self.random.choice(
+            [f"out.extend({function}(items))", f"made = {function}(items)\nout.append(x)\nout.extend(made)"]
+        )
 
     def _delete(self, depth: int) -> str:
         name = self.name("gone")
         return f"{name} = {self.flag()}\nif {name}:\n    out.append('gone')\ndel {name}"
 
     def _patch(self, depth: int) -> str:
-        return f"if {self.data()}:\n    {self.random.choice(['Base.chosen = lambda self: True', 'Derived.shared = True', 'SEEN.append(9)'])}"
+        change = self._pick("Base.chosen = lambda self: True", "Derived.shared = True", "SEEN.append(9)")
+        return f"if {self.data()}:\n    {change}"
 
     def _partial(self, depth: int) -> str:
         if not self.functions:
@@ -407,20 +274,46 @@ class Author:
         return f"out.append(functools.partial({function}, flag={self.flag()})({first}x))"
 
     def _keys(self, depth: int) -> str:
-        return self.random.choice(
-            [f"out.append(sorted(key for key in cfg.sub if {self.flag()}))", "if cfg.get('alpha'):\n    out.append('alpha')"]
-            + ["if len(cfg.sub) > 2:\n    out.append('long')", "if 'extra' in cfg and cfg['extra']:\n    out.append('extra')"]
+        return self._pick(
+            f"out.append(sorted(key for key in cfg.sub if {self.flag()}))",
+            "if cfg.get('alpha'):\n    out.append('alpha')",
+            "if len(cfg.sub) > 2:\n    out.append('long')",
+            "if 'extra' in cfg and cfg['extra']:\n    out.append('extra')",
         )
 
     def _environment(self, depth: int) -> str:
-        return self.random.choice(
-            ["if os.environ.get('PKG_DEEP'):\n    out.append('env')", "if x == 7:\n    os.environ['PKG_WIDE'] = '1'"]
-            + ["if 'PKG_MODE' in os.environ:\n    out.append('mode')"]
+        return self._pick(
+            "if os.environ.get('PKG_DEEP'):\n    out.append('env')",
+            "if x == 7:\n    os.environ['PKG_WIDE'] = '1'",
+            "if 'PKG_MODE' in os.environ:\n    out.append('mode')",
         )
 
     def _dead(self, depth: int) -> str:
         name = self.name("unused")
         return f"{name} = {self.random.choice([self.value(), 'out.append(5)', 'SEEN.pop() if SEEN else None', self.read()])}"
+
+    def _state(self, depth: int) -> str:
+        change = self.random.choice(
+            ["state.FLAG = True", "state.set_flag(True)", f"setattr(state, 'FLAG', {self.flag()})", "state.TALL = True", "pass"]
+        )
+        use = self._pick(
+            f"out.append(widened(x, {self.flag()}))",
+            f"out.append(state.widened(x, wide={self.data()}))",
+            f"if state.FLAG:\n{_in(self.block(depth, 1))}",
+            f"if TALL or state.TALL:\n{_in(self.block(depth, 1))}",
+        )
+        return f"if {self.data()}:\n    {change}\n{use}"
+
+    def _box(self, depth: int) -> str:
+        name = self.name("box")
+        test = self.random.choice([name, f"len({name}) > 2", f"{name}[2]", f"{name}.wide", f"{name}.limit", f"not {name}"])
+        unused = self.random.choice(["pass", f"unused = {name}[1]", f"unused = len({name})", f"unused = {name}.wide"])
+        return f"{name} = Box({self.random.choice(['x', 'len(items)'])})\n{unused}\nif {test}:\n{_in(self.block(depth, 1))}"
+
+    def _caught(self, depth: int) -> str:
+        """A handler that fires around something that may be stripped."""
+        fails = self.random.choice(["out.append(cfg.missing.deep)", "items[9]", "int('x')", "out.append(10 // (x - 1))"])
+        return f"try:\n{_in(self.block(depth, 2))}\n    {fails}\nexcept Exception:\n    out.append('caught')"
 
     # -- functions and the whole --------------------------------------------------------------------------------
 
@@ -436,23 +329,36 @@ class Author:
         decorator = "@noted\n" if self.random.random() < 0.15 else ""
         default = self.random.choice(["False", "None", "True", "WIDE"])
         text = f"{decorator}def {name}({first}x, flag={default}):\n    items, out = [x, 2], []\n{_in(body)}\n"
-        text += f"    if flag:\n        out.append('flag')\n    return {self.random.choice(['out', 'bool(out)', 'flag', 'x if flag else out'])}\n"
+        result = self._pick("out", "bool(out)", "flag", "x if flag else out")
+        text += f"    if flag:\n        out.append('flag')\n    return {result}\n"
         self.functions.append(name)
         return text
 
     def write(self) -> Program:
-        field, chosen = self.read(), self.random.choice(["False", "True", "self.count > 1", "self.flag", "_get(self.cfg, 'alpha')"])
+        field, chosen = (
+            self.read(),
+            self.random.choice(["False", "True", "self.count > 1", "self.flag", "_get(self.cfg, 'alpha')"]),
+        )
         derived = self.random.choice(["shared = True", "shared = False", "pass"])
         deep = self.random.choice(["False", "os.environ.get('PKG_DEEP') == '1'", "not WIDE"])
-        head = HEADER.format(field=field, chosen=chosen, derived=derived, deep=deep)
+        head = HEADER.format(
+            field=field, chosen=chosen, derived=derived, deep=deep, limit=self.random.choice(["True", "False", "WIDE"])
+        )
         helpers = "\n\n".join(self.function() for _ in range(self.random.randint(1, 3)))
         option = self.random.choice(["None", "False", "'first'"])
         self.flags = ["option"]
         body = "\n".join(self.statement(0) for _ in range(self.random.randint(3, 7)))
         run = f"def run(cfg, x=1, items=(1, 2), option={option}):\n    out = []\n{_in(body)}\n    return out, SEEN\n"
         calls = [("run", "run", self._arguments(), {}) for _ in range(self.random.randint(1, 3))]
+        if self.random.random() < 0.5:
+            calls += [("make", self._pick("Base", "Derived"), (2,), {}), ("method", "step", (1,), {})]
         pinned = (("config", self.config), *calls)
-        return Program(f"{head}\n\n{helpers}\n\n{run}", tuple(pinned), tuple(self._others(calls)))
+        return Program(
+            f"{head}\n\n{helpers}\n\n{run}",
+            tuple(pinned),
+            tuple(self._others(calls)),
+            {"state": STATE.format(state=self.random.choice(["True", "False"]))},
+        )
 
     def _arguments(self) -> tuple[Any, ...]:
         return (self.random.choice([1, 2, 1, 4]), self.random.choice([[1, 2], [3], [1, 2, 3], []]))
@@ -461,7 +367,7 @@ class Author:
         other: list[Step] = [("run", "run", (x, items), {}) for x, items in ((7, [3, 4]), (4, []), (2, [5, 1, 1]), (3, [1]))]
         uses: list[tuple[Step, ...]] = [(("config", self.config), step) for step in other]
         uses.append((("config", self.config), *other))
-        uses += [(("config", self.config), ("env", f"PKG_{name}", "1"), *calls) for name in ("WIDE", "DEEP")]
+        uses += [(("config", self.config), ("env", f"PKG_{name}", "1"), *calls) for name in ("WIDE", "DEEP", "TALL")]
         uses.append((("config", self.config), ("env", "PKG_MODE", "second"), *calls))
         uses += [(("config", self.config), ("run", "run", (1, [1, 2]), {"option": value})) for value in (True, "second")]
         for function in (name for name in self.functions if not name.startswith("_")):
@@ -472,6 +378,10 @@ class Author:
             uses.append((("config", changed), self.random.choice(other)))
         path = self.random.choice([path for path in self.paths if path not in ("sub", "sub.deep")])
         uses.append((("config", self.config), *calls, ("set", path, True), *calls))
+        for name in ("Base", "Derived"):
+            step = ("method", "step", (self.random.randint(0, 5),), {})
+            made = (("config", self.config), ("make", name, (2,), {}), step)
+            uses += [made, (*made, ("set", path, self.random.choice([True, None, "second"])), step, step)]
         return uses
 
     def _changes(self) -> list[dict[str, Any]]:
@@ -494,15 +404,6 @@ def _without_config(writer: Author) -> str:
     test = writer.random.choice(["flag", f"flag and ({writer.data()})", f"flag or ({writer.data()})", "WIDE", "not flag"])
     change = writer.random.choice(["", f"if {writer.data()}:\n    flag = not flag\n", "flag = bool(flag)\n"])
     return f"{change}if {test}:\n    out.append(x * 2)\nelse:\n    out.append(x)"
-
-
-def _paths(config: dict[str, Any], before: str = "") -> list[str]:
-    found = []
-    for name, value in config.items():
-        found.append(before + name)
-        if isinstance(value, dict):
-            found += _paths(value, f"{before}{name}.")
-    return found
 
 
 def _put(config: dict[str, Any], path: list[str], value: object) -> bool:

@@ -11,11 +11,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from unbloat.errors import WorkloadError
+from unbloat.verify.server import Server
 
 from tests.differential import Comparison, Program, compare_uses, shown
 from tests.fuzz.programs import author
-from unbloat.errors import WorkloadError
-from unbloat.verify.server import Server
 
 SECONDS = 30
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from unbloat.phases import Recording, recording
 from unbloat.subject import Subject, load_subject
 

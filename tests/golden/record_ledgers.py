@@ -1,4 +1,4 @@
-"""Write the committed goldens anew: `python tests/golden/record_ledgers.py REASON`. The reason goes into the log beside them."""
+"""Write the committed goldens anew: `python tests/golden/record_ledgers.py REASON`; the log beside them keeps the reason."""
 
 from __future__ import annotations
 

@@ -56,5 +56,5 @@ def test_planted_mistakes_are_found(recorded: Recording, copy: Subject) -> None:
         assert any(line.startswith(f"kept {FILE}:") and line.endswith(kept[statement]) for line in said)
     stripped = (copy.stripped / FILE).read_text()
     assert all(statement in stripped for statement in MISTAKES)
-    assert len(run.tally.accepted) > 100
+    assert len(run.tally.accepted) > 50
     assert verify_tree(on_copy, copy.stripped, [phase], lambda line: None) == []

@@ -16,13 +16,13 @@ CONFIG = Path(__file__).parents[2] / "reproduction" / "configs" / "champion.yaml
 SCRIPT = """
 import json, sys
 from omegaconf import OmegaConf
-from champion.data.data_preparation import {function}
 
 cfg = OmegaConf.load({config!r})
 cfg.data.training_data_dir = {tasks!r}
 for key, value in json.loads(sys.argv[1]).items():
     OmegaConf.update(cfg, key, value, force_add=True)
 try:
+    from champion.data.data_preparation import {function}
     {function}({arguments})
 except NotImplementedError as error:
     print("loud:", error)
@@ -65,7 +65,7 @@ def run_stripped(keys: dict[str, object], tasks: Path, environment: dict[str, st
     return result.stdout.strip()
 
 
-@pytest.fixture()
+@pytest.fixture
 def tasks(tmp_path: Path) -> Path:
     pairs = [{"input": [[n % 10]], "output": [[(n + 1) % 10]]} for n in range(4)]
     (tmp_path / "00000000.json").write_text(json.dumps({"train": pairs, "test": []}))

@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Callable
 
 import pytest
-
 from unbloat.edit import render
 from unbloat.plan.example import Example
 from unbloat.plan.passes import PASSES, Pass

@@ -31,14 +31,17 @@ from unbloat.report.status import rejected, status_page
 from unbloat.report.tables import file_rows, size_table
 from unbloat.strip import PhaseRun
 from unbloat.subject import Phase, load_subject
+from unbloat.verify.lock import exclusive
 
 BAD_INPUT = 2
+_PLAIN_WIDTH = 160
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
-    console = Console(stderr=False, soft_wrap=True)
+    # A file or pipe has no width; a table must not be cut to that of a terminal nobody looks at.
+    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     try:
         return int(options.command(options, console))
     except UnbloatError as error:
@@ -129,7 +132,7 @@ def _strip(options: argparse.Namespace, console: Console) -> int:
     subject = load_subject(options.subject)
     phases = chosen_phases(subject, options.phase)
     earlier: list[Removal] = []
-    with progress(console, "strip") as say, recording(subject, say) as recorded:
+    with exclusive(subject.state), progress(console, "strip") as say, recording(subject, say) as recorded:
         for phase in phases:
             say(f"phase {phase.name}")
             run = strip_phase(recorded, phase, earlier, say)

@@ -14,9 +14,10 @@ CONFIG = {
     'data.context_strategy': ('<absent>', 'champion/data/data_preparation.py:230, champion/data/data_preparation.py:237'),
     'data.exclude_tasks': ('<absent>', 'champion/data/data_preparation.py:306'),
     'data.inspect_files': ('<absent>', 'champion/data/data_preparation.py:193'),
-    'data.mode': ('<absent>', 'champion/data/data_preparation.py:686-690, champion/data/data_preparation.py:626-628, champion/data/data_preparation.py:692'),
+    'data.log_to_file': ('<absent>', 'champion/data/data_preparation.py:643-644'),
+    'data.mode': ('<absent>', 'champion/data/data_preparation.py:686-692, champion/data/data_preparation.py:626-628'),
     'data.shard': ('<absent>', 'champion/data/data_preparation.py:173-175'),
-    'data.use_synthetic_yardstick': ('<absent>', 'champion/data/data_preparation.py:656-683, champion/data/data_preparation.py:654'),
+    'data.use_synthetic_yardstick': ('<absent>', 'champion/data/data_preparation.py:654-683, champion/data/data_preparation.py:621'),
     'model.context_encoder.dynamic_pairs': (True, 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:275'),
     'training.current_data_is_synthetic': (False, 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:65-68, champion/data/data_preparation.py:185-186 and 1 more'),
     'training.include_synthetic_training_data': (False, 'champion/data/data_preparation.py:699'),
@@ -24,19 +25,13 @@ CONFIG = {
 
 # key: (pinned type, what went on its account); the value is free
 TYPES = {
-    'data': ('mapping', 'champion/data/data_preparation.py:656-683, champion/data/data_preparation.py:686-690, champion/data/data_preparation.py:173-175 and 15 more'),
-    'data.limit_train_samples': ('absent', 'champion/data/data_preparation.py:713-715, champion/data/data_preparation.py:717-719'),
+    '': ('mapping', 'champion/data/data_preparation.py:654-683, champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:686-692 and 20 more'),
+    'data': ('mapping', 'champion/data/data_preparation.py:654-683, champion/data/data_preparation.py:686-692, champion/data/data_preparation.py:713-719 and 12 more'),
+    'data.limit_train_samples': ('absent', 'champion/data/data_preparation.py:713-719'),
     'data.limit_val_samples': ('absent', 'champion/data/data_preparation.py:718-719'),
-    'data.log_to_file': ('absent', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
-    'data.max_context_pairs': ('int', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
-    'data.num_context_pairs': ('int', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
-    'model': ('mapping', 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:54-55 and 2 more'),
+    'model': ('mapping', 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:275'),
     'model.context_encoder': ('mapping', 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:275'),
-    'model.max_h': ('int', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
-    'model.max_w': ('int', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
-    'model.pad_token_id': ('int', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
-    'training': ('mapping', 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:65-68, champion/data/data_preparation.py:54-55 and 4 more'),
-    'training.synthetic_data_dir': ('str', 'champion/data/data_preparation.py:54-55, champion/data/data_preparation.py:57'),
+    'training': ('mapping', 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:65-68, champion/data/data_preparation.py:185-186 and 2 more'),
 }
 
 # name of an environment variable: (value, what went on its account)
@@ -61,6 +56,10 @@ def check(config, prefix=""):
         found = _find(config, key[len(prefix) :].strip("."))
         if _kind(found) != kind:
             raise _stripped(f"config key {key!r} is {found!r}", kind, lines)
+
+
+def check_environment():
+    """Raise `NotImplementedError` if the environment asks for something stripped."""
     for name, (value, lines) in ENVIRONMENT.items():
         if os.environ.get(name) != value:
             raise _stripped(f"environment variable {name} is {os.environ.get(name)!r}", value, lines)
@@ -90,7 +89,7 @@ def _find(node, key):
 def _kind(found):
     if found is ABSENT:
         return "absent"
-    if isinstance(found, Mapping):
+    if type(found).__name__ == "DictConfig":
         return "mapping"
     return "list" if isinstance(found, Sequence) and not isinstance(found, str) else type(found).__name__
 
@@ -99,7 +98,23 @@ def _agrees(value, found):
     if isinstance(value, tuple) and value[:1] == (_KEYS,):
         return isinstance(found, Mapping) and [str(key) for key in found] == list(value[1])
     if isinstance(value, list):
-        return found is not ABSENT and found is not None and not isinstance(found, str) and list(found) == value
+        return isinstance(found, Sequence) and not isinstance(found, str) and _same_items(list(found), value)
     if isinstance(value, float) and value != value:
         return isinstance(found, float) and found != found
     return type(found) is type(value) and found == value
+
+
+def _same_items(found, value):
+    return len(found) == len(value) and all(map(_agrees_inside, value, found))
+
+
+def _agrees_inside(value, found):
+    if isinstance(value, dict):
+        if not isinstance(found, Mapping) or list(found) != list(value):
+            return False
+        return _same_items([found[key] for key in value], [*value.values()])
+    return _agrees(value, found)
+
+
+# A module may keep what it read when it was imported.
+check_environment()

@@ -6,7 +6,7 @@ from unbloat.evidence.facts import Facts, Outcomes
 from unbloat.evidence.program import Module, Program
 from unbloat.evidence.purity import Purity
 from unbloat.evidence.references import References, identifiers_of
-from unbloat.evidence.support import NOTHING, PinnedArgument, Support, Supports, Unsupported, joined
+from unbloat.evidence.support import NOTHING, PinnedArgument, PinnedField, Support, Supports, Unsupported, joined
 from unbloat.evidence.swallow import LOUD, LegacyErrors, Swallowers
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Module",
     "Outcomes",
     "PinnedArgument",
+    "PinnedField",
     "Program",
     "Purity",
     "References",

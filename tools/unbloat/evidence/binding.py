@@ -11,77 +11,23 @@ Source: partial evaluation's congruent division (Jones, Gomard & Sestoft 1993, c
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.callers import Callers, argument_of, has_default, own_nodes
 from unbloat.evidence.control import Control, Influence
-from unbloat.evidence.environment import variable_read
+from unbloat.evidence.expressions import PURE_FUNCTIONS, PURE_METHODS, Expressions
 from unbloat.evidence.facts import Facts
-from unbloat.evidence.program import FUNCTIONS, Callee, Module, Program
+from unbloat.evidence.program import FUNCTIONS, Module, Program
 from unbloat.evidence.scopes import Binding, Function, Scope, parameters
 from unbloat.evidence.swallow import Swallowers
-
-PURE_FUNCTIONS = frozenset(
-    "abs all any bool callable complex dict enumerate float format frozenset getattr hasattr hash int "
-    "isinstance issubclass len list max min range repr reversed round set sorted str sum tuple type zip".split()
-)
-PURE_METHODS = frozenset(
-    "casefold count endswith find format get index isdigit isidentifier isnumeric items join keys lower "
-    "lstrip partition removeprefix removesuffix replace rpartition rsplit rstrip split splitlines "
-    "startswith strip title upper values".split()
-)
-CONFIG_FUNCTIONS = frozenset({"select", "is_missing", "is_config", "is_dict", "is_list", "is_none", "to_container"})
-# Attributes that torch and Lightning change behind the subject's back.
-FRAMEWORK_ATTRIBUTES = frozenset(
-    "training trainer current_epoch global_step logger device dtype automatic_optimization fabric".split()
-)
-
-Key: TypeAlias = tuple[object, str]  # a scope and a name, a class family and an attribute, a function and "return"
+from unbloat.evidence.values import DYNAMIC, OBJECT, STATIC, Key, Value, join, union
 
 
-@dataclass(frozen=True)
-class Value:
-    """What a value depends on: parameters of functions, or (None) something that is not known before the run.
-
-    `presence` is the same for the question whether the value is `None`: an object is built from data, yet known to be one.
-    """
-
-    content: frozenset[Key] | None
-    presence: frozenset[Key] | None
-
-    @property
-    def is_static(self) -> bool:
-        return self.content is not None
-
-
-STATIC = Value(frozenset(), frozenset())
-OBJECT = Value(None, frozenset())
-DYNAMIC = Value(None, None)
-
-
-def _union(parts: Iterable[frozenset[Key] | None]) -> frozenset[Key] | None:
-    found: frozenset[Key] = frozenset()
-    for part in parts:
-        if part is None:
-            return None
-        found |= part
-    return found
-
-
-def join(values: Iterable[Value]) -> Value:
-    """A value that may be any of these: it depends on what all of them depend on."""
-    values = list(values)
-    return Value(_union(value.content for value in values), _union(value.presence for value in values))
-
-
-class BindingTimes:
+class BindingTimes(Expressions):
     """The binding time of every expression of a program."""
 
     def __init__(self, program: Program, facts: Facts, config_parameters: frozenset[str], swallowers: Swallowers) -> None:
-        self._program = program
+        super().__init__(program)
         self._facts = facts
         self._config_parameters = config_parameters
         self._swallowers = swallowers
@@ -159,20 +105,72 @@ class BindingTimes:
         return self._agree(function, name, visiting)
 
     def _agree(self, function: Function, name: str, visiting: set[Key]) -> bool:
-        """All calls pass something static, and either the same or each has been seen to happen."""
-        passed = set()
-        seen = True
+        """All calls pass one and the same value, which the config decides.
+
+        That several calls pass the same is known if it is the same constant, or if all of them ran and one value was seen.
+        """
+        passed: list[tuple[Module, ast.Call, ast.expr]] = []
         for module, call, callee in self._callers.of(function):
-            if any(isinstance(part, ast.Starred) for part in call.args) or any(k.arg is None for k in call.keywords):
-                return False
             argument = argument_of(call, callee, name)
             if argument is None:
                 return False
             if not self._grounded(self.value(self._owner(argument, module), argument).content, visiting):
                 return False
-            passed.add(ast.dump(argument))
-            seen = seen and bool(self._facts.executed(module.file, call.lineno))
-        return seen or len(passed) <= 1
+            passed.append((module, call, argument))
+        if len(passed) < 2:
+            place = (
+                (self._program.module_of[function].file, Span.of(function)) if not isinstance(function, ast.Lambda) else None
+            )
+            return bool(passed) or place in self._facts.external
+        constants = {(type(part.value), part.value) if isinstance(part, ast.Constant) else None for *_, part in passed}
+        if len(constants) == 1 and None not in constants:
+            return True
+        return self._saw_one_value(function, name) and all(self._ran(module, call) for module, call, _ in passed)
+
+    def _saw_one_value(self, function: Function, name: str) -> bool:
+        if isinstance(function, ast.Lambda):
+            return False
+        place = (self._program.module_of[function].file, Span.of(function))
+        if name in self._config_parameters:
+            return len(self._facts.config_paths.get(place, {}).get(name, ())) == 1
+        found = self._facts.arguments.get(place, {}).get(name, ())
+        return len(found) == 1 and found[0][0] != "other"
+
+    def _ran(self, module: Module, call: ast.Call) -> bool:
+        """Whether the runs are known to have evaluated a call: its line ran, and nothing inside the statement skips it."""
+        outer: ast.AST = call
+        while not isinstance(outer, ast.stmt):
+            outer = module.parents[outer]
+            if isinstance(outer, ast.IfExp | ast.BoolOp | ast.Lambda | ast.comprehension | ast.Compare):
+                return False
+            if isinstance(outer, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+                return False
+        return bool(self._facts.executed(module.file, call.lineno))
+
+    def config_path(self, module: Module, node: ast.expr) -> str | None:
+        """The path of the part of the config that an expression gives; None if that is not plain to see."""
+        match node:
+            case ast.Name():
+                scope = module.scopes.of_name.get(node) or module.scope_of(node)
+                holder = scope.resolve(node.id)
+                if holder is None or len(holder.bindings[node.id]) != 1:
+                    return None
+                binding = holder.bindings[node.id][0]
+                if binding.kind == "assign" and binding.value is not None:
+                    return self.config_path(module, binding.value)
+                if binding.kind != "parameter" or not isinstance(holder.node, ast.FunctionDef):
+                    return None
+                paths = self._facts.config_paths.get((module.file, Span.of(holder.node)), {}).get(node.id, ())
+                return paths[0] if len(paths) == 1 else None
+            case ast.Attribute(value=ast.Name(id=name) as base, attr=attribute):
+                scope = module.scopes.of_name.get(base) or module.scope_of(base)
+                if (owner := self._program.class_of_self(module, scope, name)) is not None:
+                    stores = self._callers.stores(owner, attribute) or []
+                    paths = tuple({self.config_path(where, part) if part is not None else None for where, _, part in stores})
+                    return paths[0] if len(paths) == 1 else None
+        if isinstance(node, ast.Attribute) and (path := self.config_path(module, node.value)) is not None:
+            return f"{path}.{node.attr}" if path else node.attr
+        return None
 
     def _owner(self, argument: ast.expr, caller: Module) -> Module:
         """A default is evaluated in the module of the function, not of its caller."""
@@ -250,6 +248,8 @@ class BindingTimes:
         if len(bindings) > 1:
             if not scope.is_function and any(self._is_in_function(module, binding, scope) for binding in bindings):
                 return DYNAMIC
+            if scope.is_function and any(self._is_in_function(module, binding, scope) for binding in bindings):
+                return DYNAMIC  # `nonlocal`
             controls = [self._controlled(module, binding.node) for binding in bindings if binding.kind != "parameter"]
             return join([*values, *controls])
         return values[0]
@@ -260,7 +260,7 @@ class BindingTimes:
 
     def _controlled(self, module: Module, node: ast.AST) -> Value:
         """The control that decides whether `node` runs, as a dependence."""
-        content = _union(self._influence(module, one.expression) for one in self._control[module].of(node))
+        content = union(self._influence(module, one.expression) for one in self._control[module].of(node))
         return Value(content, content)
 
     def _influence(self, module: Module, expression: ast.expr) -> frozenset[Key] | None:
@@ -270,12 +270,12 @@ class BindingTimes:
             if isinstance(node, ast.Call) and (callee := self._program.callee(module, module.scope_of(node), node)):
                 body = self._lookup((callee.function, "body")).content
                 parts.append(self._substituted(module, node, callee, body))
-        return _union(parts)
+        return union(parts)
 
     def _body(self, function: Function) -> Value:
         """Everything that a function evaluates, its own calls' bodies included."""
         module = self._program.module_of[function]
-        content = _union(
+        content = union(
             self._influence(module, node)
             for node in own_nodes(function)
             if isinstance(node, ast.expr) and not isinstance(getattr(node, "ctx", None), ast.Store | ast.Del)
@@ -355,16 +355,35 @@ class BindingTimes:
     def _attribute(self, owner: ast.ClassDef, name: str) -> Value:
         """A field: all stores through `self` in the family, and any store of that name through anything else."""
         stores = self._callers.stores(owner, name)
-        if stores is None or not stores:
+        if stores is None or not stores or self._is_filled_by_others(owner, [node for _, node, _ in stores]):
             return DYNAMIC
         values = []
         for module, node, value in stores:
             values.append(DYNAMIC if value is None else OBJECT if _is_display(value) else self.value(module, value))
             if len(stores) > 1:
                 values.append(self._controlled(module, node))
+                values += self._left_early(module, node)
         if len(stores) > 1 and not self._callers.are_construction(stores):
             return DYNAMIC
         return join(values)
+
+    def _is_filled_by_others(self, owner: ast.ClassDef, stores: list[ast.AST]) -> bool:
+        """Whether a decorator (`@dataclass`) or a base (`NamedTuple`) may store a field that the class body declares."""
+        family = self._program.family(owner)
+        declared = any(isinstance(store, ast.AnnAssign) and store in relative.body for store in stores for relative in family)
+        in_body = any(store in relative.body for store in stores for relative in family)
+        decorated = any(relative.decorator_list or relative.keywords for relative in family)
+        names = {part.name for relative in family for part in relative.body if isinstance(part, ast.FunctionDef)}
+        if names & {"__setattr__", "__getattribute__"}:
+            return True
+        return (in_body and decorated) or (declared and self._program.has_foreign_base(owner))
+
+    def _left_early(self, module: Module, node: ast.AST) -> list[Value]:
+        """What decides whether a function returns before it gets to `node`."""
+        function = module.enclosing(node, FUNCTIONS)
+        if function is None:
+            return []
+        return [self._controlled(module, part) for part in own_nodes(function) if isinstance(part, ast.Return)]
 
     def _returned(self, function: Function) -> Value:
         module = self._program.module_of[function]
@@ -382,163 +401,11 @@ class BindingTimes:
             return join(values)
         return join([*values, *(self._controlled(module, node) for node in returns)])
 
-    # -- expressions --------------------------------------------------------------------------------------------
-
-    def value(self, module: Module, node: ast.expr, *, looked_at: bool = False) -> Value:
-        """The binding time of an expression; `looked_at` says that nobody keeps (and so changes) a container."""
-        match node:
-            case ast.Constant():
-                return STATIC
-            case ast.Name():
-                return self._name(module, node)
-            case ast.Attribute():
-                return self._member(module, node)
-            case ast.Call():
-                return self._call(module, node)
-            case ast.Compare():
-                return self._compare(module, node)
-            case ast.Lambda():
-                return STATIC
-            case ast.NamedExpr():
-                return self.value(module, node.value)
-            case ast.List() | ast.Set() | ast.Dict():
-                parts = join(self.value(module, part, looked_at=True) for part in _children(node))
-                return parts if looked_at else Value(None, frozenset())
-            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-                parts = self._join_all(module, node)
-                return parts if looked_at else Value(None, frozenset())
-            case ast.IfExp():
-                arms = join([self.value(module, node.body), self.value(module, node.orelse)])
-                test = self.value(module, node.test).content
-                return join([arms, Value(test, test)])
-            case ast.BoolOp():
-                operands = join(self.value(module, part) for part in node.values)
-                return Value(operands.content, operands.content)
-            case ast.Await() | ast.Yield() | ast.YieldFrom() | ast.Starred():
-                return DYNAMIC
-            case _:
-                parts = self._join_all(module, node)
-                return Value(parts.content, frozenset())
-
-    def _join_all(self, module: Module, node: ast.expr) -> Value:
-        return join(self.value(module, part, looked_at=True) for part in _children(node))
-
-    def _name(self, module: Module, node: ast.Name) -> Value:
-        scope = module.scopes.of_name.get(node) or module.scope_of(node)
-        holder = scope.resolve(node.id)
-        if holder is None:
-            import builtins
-
-            return STATIC if hasattr(builtins, node.id) else DYNAMIC
-        if len(holder.bindings[node.id]) > 1 and holder.is_function and _function_of(scope) is not holder:
-            return DYNAMIC  # a closure reads it at a time nobody knows
-        return self._lookup((holder, node.id))
-
-    def _member(self, module: Module, node: ast.Attribute) -> Value:
-        if isinstance(node.value, ast.Name):
-            scope = module.scopes.of_name.get(node.value) or module.scope_of(node.value)
-            if owner := self._program.class_of_self(module, scope, node.value.id):
-                return self._field(owner, node.attr)
-            target = self._program.imported_module(module, scope, node.value.id)
-            if isinstance(target, Module):
-                if node.attr in target.scopes.module.bindings:
-                    return self._lookup((target.scopes.module, node.attr))
-                return DYNAMIC
-            if target is not None and not self._program.definition(module, scope, node.value.id):
-                # A class or constant of another package is what the pinned versions make it; anything else may move.
-                return STATIC if node.attr[:1].isupper() else OBJECT
-        base = self.value(module, node.value)
-        return Value(base.content, base.content)
-
-    def _field(self, owner: ast.ClassDef, name: str) -> Value:
-        if name in FRAMEWORK_ATTRIBUTES and self._program.has_foreign_base(owner):
-            return DYNAMIC
-        return self._lookup((self._program.family(owner)[0], name))
-
-    def _compare(self, module: Module, node: ast.Compare) -> Value:
-        absent = [isinstance(part, ast.Constant) and part.value is None for part in node.comparators]
-        if all(absent) and all(isinstance(operator, ast.Is | ast.IsNot) for operator in node.ops):
-            presence = self.value(module, node.left).presence
-            return Value(presence, frozenset())
-        return Value(self._join_all(module, node).content, frozenset())
-
-    def _call(self, module: Module, node: ast.Call) -> Value:
-        scope = module.scope_of(node)
-        if callee := self._program.callee(module, scope, node):
-            return self._result(module, node, callee)
-        function = node.func
-        if variable_read(self._program, module, node) is not None:
-            content = self._arguments(module, node)
-            return Value(content, content)
-        if isinstance(function, ast.Name) and scope.resolve(function.id) is None:
-            if function.id in PURE_FUNCTIONS and not _reads_self(node):
-                content = self._arguments(module, node)
-                return Value(content, content if function.id == "getattr" else frozenset())
-            return DYNAMIC
-        if isinstance(function, ast.Attribute):
-            return self._method_call(module, scope, node, function)
-        found = self._program.definition(module, scope, function.id) if isinstance(function, ast.Name) else None
-        return OBJECT if found is not None and isinstance(found[1].node, ast.ClassDef) else DYNAMIC
-
-    def _method_call(self, module: Module, scope: Scope, node: ast.Call, function: ast.Attribute) -> Value:
-        if isinstance(function.value, ast.Name):
-            target = self._program.imported_module(module, scope, function.value.id)
-            if isinstance(target, str):
-                return self._library_call(module, node, f"{target}.{function.attr}")
-        if function.attr in PURE_METHODS:
-            base = self.value(module, function.value, looked_at=True).content
-            content = _union([base, self._arguments(module, node)])
-            return Value(content, content if function.attr == "get" else frozenset())
-        return DYNAMIC
-
-    def _library_call(self, module: Module, node: ast.Call, dotted: str) -> Value:
-        owner, _, name = dotted.rpartition(".")
-        if owner == "omegaconf.OmegaConf" and name in CONFIG_FUNCTIONS:
-            content = self._arguments(module, node)
-            return Value(content, content)
-        return DYNAMIC
-
-    def _arguments(self, module: Module, node: ast.Call) -> frozenset[Key] | None:
-        parts = [*node.args, *(keyword.value for keyword in node.keywords)]
-        return _union(self.value(module, part, looked_at=True).content for part in parts)
-
-    def _result(self, module: Module, node: ast.Call, callee: Callee) -> Value:
-        """What a function of the subject returns, with its own parameters replaced by this call's arguments."""
-        if not isinstance(callee.function, ast.Lambda) and callee.function.name == "__init__":
-            return OBJECT
-        returned = self._lookup((callee.function, "return"))
-        return Value(
-            self._substituted(module, node, callee, returned.content),
-            self._substituted(module, node, callee, returned.presence),
-        )
-
-    def _substituted(
-        self, module: Module, node: ast.Call, callee: Callee, content: frozenset[Key] | None
-    ) -> frozenset[Key] | None:
-        if content is None:
-            return None
-        parts: list[frozenset[Key] | None] = []
-        for key in content:
-            if key[0] is not callee.function:
-                parts.append(frozenset({key}))
-                continue
-            argument = argument_of(node, callee, key[1])
-            parts.append(None if argument is None else self.value(self._owner(argument, module), argument).content)
-        return _union(parts)
-
 
 def is_guarded(facts: Facts, module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether a function checks the config that it gets: whoever is not of the subject may call it."""
-    return (module.file, Span.of(function)) in facts.external or not function.name.startswith("_") or function.name == "__init__"
-
-
-def _children(node: ast.expr) -> Iterable[ast.expr]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.expr):
-            yield child
-        elif isinstance(child, ast.comprehension):
-            yield child.iter
-            yield from child.ifs
+    is_called_from_outside = (module.file, Span.of(function)) in facts.external
+    return is_called_from_outside or not function.name.startswith("_") or function.name == "__init__"
 
 
 def _is_display(node: ast.expr | None) -> bool:
@@ -561,17 +428,6 @@ def _only_looked_at(module: Module, read: ast.Name) -> bool:
             call = module.parents[parent]
             return name in PURE_METHODS and isinstance(call, ast.Call) and call.func is parent
     return False
-
-
-def _reads_self(node: ast.Call) -> bool:
-    """`getattr(self, …)` asks for an attribute, which may change."""
-    return bool(node.args) and isinstance(node.args[0], ast.Name) and node.args[0].id in ("self", "cls")
-
-
-def _function_of(scope: Scope) -> Scope:
-    while scope.is_comprehension and scope.parent is not None:
-        scope = scope.parent
-    return scope
 
 
 def _is_plain(function: ast.FunctionDef) -> bool:

@@ -22,6 +22,8 @@ class Callers:
         self._imported: set[tuple[str, str]] = set()
         self._open_names: set[str] = set()
         self._open_modules: set[Module] = set()
+        self._open_families: set[ast.ClassDef] = set()
+        self._any_method = False
         for module, node in program.walk():
             self._note(module, node)
 
@@ -34,7 +36,11 @@ class Callers:
             return function in self._escaped
         if function in self._escaped or bool(function.decorator_list) or function.name in self._open_names:
             return True
-        return self._program.module_of[function] in self._open_modules
+        module = self._program.module_of[function]
+        owner = module.parents[function]
+        if isinstance(owner, ast.ClassDef) and (self._any_method or owner in self._open_families):
+            return True
+        return module in self._open_modules
 
     def is_imported(self, module: Module, name: str) -> bool:
         return (module.name, name) in self._imported
@@ -80,7 +86,7 @@ class Callers:
         if callee is not None:
             self._calls.setdefault(callee.function, []).append((module, node, callee))
         name = node.func.id if isinstance(node.func, ast.Name) else None
-        if name == "globals" or (name == "getattr" and self._asks_module(module, node)):
+        if name in ("globals", "getattr"):
             self._note_lookup(module, node)
         if name in ("setattr", "delattr"):
             literal = node.args[1] if len(node.args) > 1 else None
@@ -88,29 +94,26 @@ class Callers:
                 self._stores.setdefault(literal.value, []).append((module, node, None, None))
             else:
                 self._any_store = True
-        elif name == "vars" and node.args:
+        elif (name == "vars" and node.args) or (name == "type" and len(node.args) > 1):
             self._any_store = True
 
-    def _asks_module(self, module: Module, node: ast.Call) -> bool:
-        """`getattr(module, name)` with a name that is computed."""
-        match node.args:
-            case [_, ast.Constant(), *_]:
-                return False
-            case [ast.Name(id=name), *_]:
-                return isinstance(self._program.imported_module(module, module.scope_of(node), name), Module)
-        return True
-
     def _note_lookup(self, module: Module, node: ast.Call) -> None:
-        """A lookup of a computed name may find any function of a module."""
+        """`globals()[name]` and `getattr(x, name)` with a computed name may find any function of a module or class."""
         if isinstance(node.func, ast.Name) and node.func.id == "globals":
             parent = module.parents[node]
-            if isinstance(parent, ast.Subscript) and isinstance(parent.slice, ast.Constant):
-                return
-            self._open_modules.add(module)
-        elif isinstance(node.args[0], ast.Name):
-            target = self._program.imported_module(module, module.scope_of(node), node.args[0].id)
+            if not (isinstance(parent, ast.Subscript) and isinstance(parent.slice, ast.Constant)):
+                self._open_modules.add(module)
+            return
+        if len(node.args) < 2 or isinstance(node.args[1], ast.Constant):
+            return
+        base, parent = node.args[0], module.parents[node]
+        self._any_method = self._any_method or (isinstance(parent, ast.Call) and parent.func is node)
+        if isinstance(base, ast.Name):
+            target = self._program.imported_module(module, module.scope_of(node), base.id)
             if isinstance(target, Module):
                 self._open_modules.add(target)
+            if owner := self._program.class_of_self(module, module.scope_of(node), base.id):
+                self._open_families.update(self._program.family(owner))
 
     def _note_reference(self, module: Module, node: ast.Name) -> None:
         """A function that is named without being called may be called by anybody."""
@@ -149,6 +152,10 @@ class Callers:
                 for target in targets:
                     if isinstance(target, ast.Name):
                         self._stores.setdefault(target.id, []).append((module, statement, statement.value, node))
+        for name, bindings in module.scopes.by_node[node].bindings.items():
+            for binding in bindings:
+                if binding.node not in node.body:
+                    self._stores.setdefault(name, []).append((module, binding.node, None, node))
 
 
 def own_nodes(function: ast.AST) -> Iterable[ast.AST]:
@@ -159,6 +166,13 @@ def own_nodes(function: ast.AST) -> Iterable[ast.AST]:
         yield node
         if not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             pending.extend(ast.iter_child_nodes(node))
+
+
+def is_generator(function: ast.AST) -> bool:
+    """Whether a function runs piece by piece, whenever somebody asks."""
+    return isinstance(function, ast.AsyncFunctionDef) or any(
+        isinstance(node, ast.Yield | ast.YieldFrom) for node in own_nodes(function)
+    )
 
 
 def has_default(function: Function, name: str) -> bool:

@@ -15,7 +15,10 @@ from unbloat.evidence.facts import Facts, Found
 from unbloat.evidence.program import FUNCTIONS, Module, Program
 from unbloat.evidence.scopes import Scope, parameters
 
-_HANDING_ON = frozenset("copy get getattr items iter list pop reversed select setdefault tuple values vars zip enumerate sorted".split())
+_HANDING_ON = frozenset(
+    "copy enumerate get getattr items iter list pop reversed select setdefault sorted tuple values vars zip".split()
+)
+_PUTTING_IN = frozenset("add append extend insert setdefault update".split())
 _CONTAINERS = frozenset("Counter OrderedDict defaultdict deque dict list set".split())
 
 
@@ -76,8 +79,7 @@ class ConfigFlow:
         return len(self._names) + len(self._fields) + len(self._returning)
 
     def _handed_on(self, module: Module, call: ast.Call) -> bool:
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id if isinstance(call.func, ast.Name) else ""
-        if name in _HANDING_ON:
+        if ast.unparse(call.func).rpartition(".")[2] in _HANDING_ON:
             parts = [*call.args, *([call.func.value] if isinstance(call.func, ast.Attribute) else [])]
             return any(self.may_be_config(module, part) for part in parts)
         callee = self._program.callee(module, module.scope_of(call), call)
@@ -120,7 +122,7 @@ class ConfigFlow:
 
     def _pass(self, module: Module, call: ast.Call) -> None:
         """Arguments become parameters; a container that something is put into holds it; a keyword may become a field."""
-        if isinstance(call.func, ast.Attribute) and call.func.attr in ("append", "add", "extend", "insert", "setdefault", "update"):
+        if isinstance(call.func, ast.Attribute) and call.func.attr in _PUTTING_IN:
             if any(self.may_be_config(module, part) for part in call.args):
                 self._take(module, call.func.value)
         callee = self._program.callee(module, module.scope_of(call), call)

@@ -141,6 +141,7 @@ class _Merger:
                 _extend(known.setdefault(name, []), found)
 
     def facts(self, workloads: tuple[str, ...]) -> Facts:
+        handed_in = {path for by in self.config_paths.values() for paths in by.values() for path in paths if path is not None}
         reads: dict[str, list[tuple[Span, frozenset[str]]]] = {}
         for (file, span), keys in sorted(self.reads.items()):
             reads.setdefault(file, []).append((span, frozenset(keys)))
@@ -152,7 +153,9 @@ class _Merger:
             config_paths={place: {n: tuple(v) for n, v in seen.items()} for place, seen in self.config_paths.items()},
             lines={file: {line: tuple(names) for line, names in by.items()} for file, by in self.lines.items()},
             reads={file: tuple(found) for file, found in reads.items()},
-            values={key: tuple(found) for key, found in self.values.items()},
+            # That a config, or a part of one, was handed in says at least that it was there.
+            values=dict.fromkeys(sorted(handed_in), (("mapping", None),))
+            | {key: tuple(found) for key, found in self.values.items()},
             writes=frozenset(self.writes - {UNKNOWN_KEY}),
         )
 

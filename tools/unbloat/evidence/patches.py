@@ -40,6 +40,8 @@ class Patches:
                     self._set(base, name, is_module, is_self)
                 case ast.Call(func=ast.Name(id="vars"), args=[base]):
                     self._open_stores = self._open_stores or not is_self(base)
+                case ast.Call(func=ast.Name(id="type"), args=[_, _, _]):
+                    self._any_field = True
                 case ast.Name(id="exec" | "eval", ctx=ast.Load()):
                     self._any_global = self._any_field = True
                 case ast.Name(id="__import__", ctx=ast.Load()):

@@ -10,8 +10,8 @@ import ast
 from collections.abc import Iterator
 
 from unbloat.edit.edits import Span
-from unbloat.evidence.binding import CONFIG_FUNCTIONS, PURE_FUNCTIONS, PURE_METHODS
 from unbloat.evidence.callers import own_nodes
+from unbloat.evidence.expressions import CONFIG_FUNCTIONS, PURE_FUNCTIONS, PURE_METHODS
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.instrument import CONSUMERS, consumes
 from unbloat.evidence.program import FUNCTIONS, Module, Program
@@ -41,14 +41,20 @@ class Purity:
         self._facts = facts
         self._contract = contract
         self._functions: dict[Function, bool] = {}
+        self._specials: frozenset[str] = frozenset()
+        self._properties: frozenset[str] = frozenset()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Which special methods and properties do more than compute: at first none, and what calls one of those does, too."""
         methods = list(self._methods())
-        # At first every one of them counts as doing something; those that only compute even so do not count any more.
-        self._specials = frozenset(node.name for node in methods if node.name.startswith("__"))
-        self._properties = frozenset(node.name for node in methods if node.decorator_list)
-        specials = frozenset(n.name for n in methods if n.name in self._specials and not self.is_pure_function(n))
-        self._properties = frozenset(n.name for n in methods if n.decorator_list and not self._computes(n))
-        self._specials = specials
-        self._functions.clear()
+        while True:
+            specials = frozenset(n.name for n in methods if n.name.startswith("__") and not self._is_pure_method(n))
+            properties = frozenset(n.name for n in methods if n.decorator_list and not self._is_pure_method(n))
+            self._functions.clear()
+            if (specials, properties) == (self._specials, self._properties):
+                return
+            self._specials, self._properties = specials, properties
 
     # -- logging ------------------------------------------------------------------------------------------------
 
@@ -106,13 +112,16 @@ class Purity:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and isinstance(module.parents[node], ast.ClassDef):
                 yield node
 
-    def _computes(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-        """The same for a method with a decorator: what a property does, or a static or class method does when it is called."""
+    def _is_pure_method(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        """What a property does when it is read; a static or class method does nothing before it is called."""
+        if not function.decorator_list:
+            return self.is_pure_function(function)
         plain = all(ast.unparse(one) in ("property", "staticmethod", "classmethod") for one in function.decorator_list)
         if isinstance(function, ast.AsyncFunctionDef) or not plain:
             return False
         module = self._program.module_of[function]
-        return all(self._statement(module, function, node) for node in own_nodes(function) if node not in function.decorator_list)
+        nodes = (node for node in own_nodes(function) if node not in function.decorator_list)
+        return all(self._statement(module, function, node) for node in nodes)
 
     def _call(self, module: Module, node: ast.Call, function: Function | None) -> bool:
         if self.is_log_call(module, node) or self.is_logger_setup(module, node):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
@@ -34,6 +35,11 @@ class References:
             if isinstance(node, _DEFINITIONS):
                 self._by_name.setdefault(node.name, []).append(node)
         self._reached: set[Definition] = set()
+        self._looked_up = frozenset(name for name in self._by_name if self._may_be_looked_up(name))
+        self._registers = any(
+            isinstance(node, ast.Attribute | ast.FunctionDef) and _name_of(node) in ("__subclasses__", "__init_subclass__")
+            for _, node in program.walk()
+        )
         self._reach()
 
     def is_reached(self, definition: Definition) -> bool:
@@ -43,6 +49,9 @@ class References:
         pending: list[ast.AST] = [module.tree for module in self._program.modules.values()]
         for definition in (node for nodes in self._by_name.values() for node in nodes):
             if self._is_root(definition):
+                owner = self._program.module_of[definition].parents[definition]
+                if isinstance(owner, ast.ClassDef):
+                    self._take(owner, pending)  # somebody has an object of it
                 self._take(definition, pending)
         while pending:
             for name in _mentions(pending.pop()):
@@ -65,9 +74,47 @@ class References:
 
     def _is_root(self, definition: Definition) -> bool:
         module = self._program.module_of[definition]
-        return (module.file, Span.of(definition)) in self._facts.external or (
-            definition.name in self.outside and not isinstance(module.parents[definition], ast.ClassDef)
+        if (module.file, Span.of(definition)) in self._facts.external or self._is_registered(definition):
+            return True
+        is_method = isinstance(module.parents[definition], ast.ClassDef)
+        return not is_method and (definition.name in self.outside or definition.name in self._looked_up)
+
+    def _is_registered(self, definition: Definition) -> bool:
+        """Whether defining it alone may have an effect: a decorator or a base class that keeps book."""
+        module = self._program.module_of[definition]
+        scope = module.scope_of(definition)
+        for decorator in definition.decorator_list:
+            function = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if isinstance(function, ast.Name) and self._program.definition(module, scope, function.id) is not None:
+                return True
+        if not isinstance(definition, ast.ClassDef):
+            return False
+        return bool(definition.keywords) or (self._registers and bool(self._program.bases(definition)[0]))
+
+    def _may_be_looked_up(self, name: str) -> bool:
+        """Whether a name that is put together may be this one: `getattr(self, "_on_" + kind, None)` asks quietly."""
+        return any(
+            name.startswith(first) and name.endswith(last) and len(name) >= len(first) + len(last)
+            for first, last in self._computed_names
         )
+
+    @cached_property
+    def _computed_names(self) -> frozenset[tuple[str, str]]:
+        """The first and last parts of names that are put together from a literal and something else."""
+        found = set()
+        for _, node in self._program.walk():
+            parts: list[ast.expr] = []
+            if isinstance(node, ast.JoinedStr):
+                parts = [*node.values]
+            elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
+                parts = [node.left, node.right]
+            if len(parts) > 1:
+                first, last = (_identifier_part(parts[index]) for index in (0, -1))
+                if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+                    first, _, last = first.partition("%s")
+                if len(first) > 1 or len(last) > 1:
+                    found.add((first, last))
+        return frozenset(found)
 
     def _is_implicit(self, owner: ast.ClassDef, node: Definition) -> bool:
         special = node.name.startswith("__") and node.name.endswith("__")
@@ -75,7 +122,7 @@ class References:
 
     def _was_mentioned(self, node: Definition) -> bool:
         """Methods are found by name alone, wherever the name stands in code that may run."""
-        return node.name in self.outside or node.name in self._all_mentions
+        return node.name in self.outside or node.name in self._looked_up or node.name in self._all_mentions
 
     @property
     def _all_mentions(self) -> set[str]:
@@ -84,6 +131,17 @@ class References:
                 name for module in self._program.modules.values() for name in _mentions(module.tree, nested=True)
             }
         return self._mentions_memo
+
+
+def _name_of(node: ast.Attribute | ast.FunctionDef) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.name
+
+
+def _identifier_part(node: ast.expr) -> str:
+    """A literal piece of an identifier; empty if it is anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"\w+(%s\w*)?", node.value):
+        return node.value
+    return ""
 
 
 def identifiers_of(files: Iterable[Path]) -> frozenset[str]:

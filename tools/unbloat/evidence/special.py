@@ -12,12 +12,13 @@ _ITEMS = frozenset({"__getitem__", "__missing__", "__class_getitem__", "__index_
 _TRUTH = frozenset({"__bool__", "__len__"})
 _TEXT = frozenset({"__str__", "__repr__", "__format__"})
 _WALK = frozenset({"__iter__", "__next__", "__getitem__", "__len__", "__eq__", "__lt__", "__add__", "__radd__", "__hash__"})
+_NUMBER = frozenset("__int__ __float__ __complex__ __round__ __abs__ __index__".split())
 ATTRIBUTES = frozenset({"__getattr__", "__getattribute__"})
 _BUILTINS = {
     **dict.fromkeys("str repr format".split(), _TEXT),
     "bool": _TRUTH,
     "len": frozenset({"__len__"}),
-    **dict.fromkeys("int float complex round abs".split(), frozenset("__int__ __float__ __complex__ __round__ __abs__ __index__".split())),
+    **dict.fromkeys("int float complex round abs".split(), _NUMBER),
     **dict.fromkeys("all any dict enumerate frozenset list max min reversed set sorted sum tuple zip".split(), _WALK),
     **dict.fromkeys("hash isinstance issubclass".split(), frozenset({"__hash__", "__instancecheck__", "__subclasscheck__"})),
     **dict.fromkeys("getattr hasattr".split(), ATTRIBUTES),

@@ -14,17 +14,16 @@ from typing import TypeAlias
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.binding import BindingTimes
-from unbloat.evidence.callers import own_nodes
+from unbloat.evidence.callers import is_generator, own_nodes
 from unbloat.evidence.config_flow import ConfigFlow
 from unbloat.evidence.config_reads import UNKNOWN_KEY
 from unbloat.evidence.environment import UNKNOWN, is_ours, variable_read, variables_written
 from unbloat.evidence.facts import Facts, Found
 from unbloat.evidence.program import FUNCTIONS, Module, Program
-from unbloat.evidence.scopes import Function
+from unbloat.evidence.scopes import Function, Scope
 
 Scalar: TypeAlias = bool | int | float | str | None
-# As many as the probes tell apart: that many may mean more.
-_TOO_MANY_VALUES = 4
+_CHANGING_LISTS = frozenset("append extend insert remove reverse sort".split())
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,16 @@ class PinnedArgument:
     function: Span
     name: str
     values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True)
+class PinnedField:
+    """A field, or a variable of an outer function, that holds the config (or the part of it at `path`) when a function runs."""
+
+    file: str
+    function: Span
+    field: str
+    path: str
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class Support:
     types: frozenset[str] = frozenset()
     environment: frozenset[str] = frozenset()
     arguments: frozenset[PinnedArgument] = frozenset()
-
+    fields: frozenset[PinnedField] = frozenset()
 
     def and_(self, other: Support) -> Support:
         return Support(
@@ -57,6 +66,7 @@ class Support:
             self.types | other.types,
             self.environment | other.environment,
             self.arguments | other.arguments,
+            self.fields | other.fields,
         )
 
 
@@ -93,7 +103,7 @@ class Supports:
 
     def of(self, module: Module, expression: ast.expr, *, by_type: bool = False) -> Support | Unsupported:
         """The support of a STATIC expression, or of its type alone."""
-        gathering = _Gathering(self._program, self._facts, self._binding, written_variables=self._written_variables)
+        gathering = _Gathering(self._program, self._facts, self._binding, self._flow, self._written_variables)
         gathering.expression(module, expression, by_type)
         if gathering.trouble is not None:
             return Unsupported(gathering.trouble)
@@ -106,6 +116,7 @@ class Supports:
             frozenset(types),
             frozenset(gathering.environment),
             frozenset(gathering.arguments),
+            frozenset(gathering.fields),
         )
 
     def _unpinnable(self, key: str, *, by_type: bool) -> str | None:
@@ -136,7 +147,7 @@ class Supports:
                         yield _literal(name)
                 case ast.Call(func=ast.Attribute(value=base, attr="update" | "pop" | "setdefault" | "popitem" | "clear")):
                     yield from self._stored_by_method(module, node, base)
-                case ast.Call(func=ast.Attribute(value=base, attr="append" | "extend" | "insert" | "remove" | "sort" | "reverse")):
+                case ast.Call(func=ast.Attribute(value=base, attr=name)) if name in _CHANGING_LISTS:
                     if self._is_config(module, base):
                         yield base.attr if isinstance(base, ast.Attribute) else "*"
 
@@ -164,6 +175,8 @@ class Supports:
 def type_of(found: Found) -> str:
     """What is there, by type: a scalar's or list's type, or that a key is absent or a mapping."""
     kind, value = found
+    if kind == "keys":
+        return "mapping"
     return type(value).__name__ if kind == "value" else kind
 
 
@@ -192,12 +205,14 @@ class _Gathering:
     program: Program
     facts: Facts
     binding: BindingTimes
+    flow: ConfigFlow
+    written_variables: frozenset[str]
     keys: set[str] = field(default_factory=set)
     types: set[str] = field(default_factory=set)
     environment: set[str] = field(default_factory=set)
     arguments: set[PinnedArgument] = field(default_factory=set)
+    fields: set[PinnedField] = field(default_factory=set)
     trouble: str | None = None
-    written_variables: frozenset[str] = frozenset()
     _seen: set[object] = field(default_factory=set)
 
     def expression(self, module: Module, expression: ast.expr, by_type: bool = False) -> None:
@@ -275,6 +290,7 @@ class _Gathering:
         for binding in bindings:
             if binding.kind == "parameter":
                 assert isinstance(holder.node, FUNCTIONS)
+                self._late_config(module, node, holder)
                 self._parameter(module, holder.node, node.id, by_type)
             for part in _sources(binding.node, binding.value):
                 self.expression(module, part, by_type and binding.kind == "assign")
@@ -287,7 +303,13 @@ class _Gathering:
 
     def _parameter(self, module: Module, function: Function, name: str, by_type: bool) -> None:
         if self.binding.is_config_parameter(module, function, name):
+            assert not isinstance(function, ast.Lambda)
+            # Not a dict, not an object that only looks like a config.
+            paths = self.facts.config_paths[(module.file, Span.of(function))][name]
+            self.types.update(path for path in paths if path is not None)
             return
+        if self.program.class_of_self(module, module.scopes.by_node[function], name) is not None:
+            return  # what counts is what is asked of the object
         if not isinstance(function, ast.Lambda) and _is_public(module, function):
             self._option(module, function, name)
         for caller, argument in self.binding.arguments_for((function, name)):
@@ -296,15 +318,44 @@ class _Gathering:
     def _option(self, module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> None:
         """Anybody may call a public function: its options are held to the values that were seen."""
         found = self.facts.arguments.get((module.file, Span.of(function)), {}).get(name, ())
-        if not found or len(found) >= _TOO_MANY_VALUES or any(kind == "other" for kind, _ in found):
+        if len(found) != 1 or found[0][0] == "other":
             self.trouble = f"parameter `{name}` of public `{function.name}` cannot be held to the values that were seen"
             return
         values = tuple(value for _, value in found)
         self.arguments.add(PinnedArgument(module.file, Span.of(function), name, values))
 
     def _field(self, module: Module, node: ast.Attribute) -> None:
+        self._live_config(module, node)
         for owner, part in self.binding.definitions_of(module, node):
             self.expression(owner, part)
+
+    def _late_config(self, module: Module, node: ast.Name, holder: Scope) -> None:
+        """A closure or a generator may read the config when its caller has long had the chance to change it."""
+        assert isinstance(holder.node, FUNCTIONS)
+        if not self.binding.is_config_parameter(module, holder.node, node.id):
+            return
+        function = module.enclosing(node, FUNCTIONS)
+        if function is holder.node and not is_generator(function):
+            return
+        path = self.binding.config_path(module, node)
+        if isinstance(function, ast.FunctionDef) and not is_generator(function) and path is not None:
+            self.fields.add(PinnedField(module.file, Span.of(function), node.id, path))
+        else:
+            self.trouble = f"`{node.id}` may be read long after it was handed in"
+
+    def _live_config(self, module: Module, node: ast.Attribute) -> None:
+        """A config that an object keeps may change after the object was made: whoever reads it must check it again."""
+        assert isinstance(node.value, ast.Name)
+        scope = module.scopes.of_name.get(node.value) or module.scope_of(node.value)
+        if self.program.class_of_self(module, scope, node.value.id) is None or not self.flow.may_be_config(module, node):
+            return
+        function = module.enclosing(node, FUNCTIONS)
+        path = self.binding.config_path(module, node)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and path is not None:
+            if function.name != "__init__":
+                self.fields.add(PinnedField(module.file, Span.of(function), ast.unparse(node), path))
+        else:
+            self.trouble = f"`{ast.unparse(node)}` may hold a part of the config, and it is not plain which"
 
     def _call(self, module: Module, node: ast.Call) -> None:
         if (variable := variable_read(self.program, module, node)) is not None:
@@ -316,7 +367,6 @@ class _Gathering:
         self._seen.add(callee.function)
         for part in own_nodes(callee.function):
             self._node(callee.module, part, callee.function)
-
 
     def environment_trouble(self, variable: str) -> str | None:
         """Why a decision cannot rest on an environment variable, if it cannot."""

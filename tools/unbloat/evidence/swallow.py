@@ -26,11 +26,14 @@ Errors: TypeAlias = frozenset[str] | None
 LOUD: Errors = frozenset({"NotImplementedError"})
 
 _CALM_MANAGERS = frozenset("concurrent gzip logging multiprocessing tempfile threading torch warnings zipfile".split())
-_CALM_LIBRARIES = frozenset("collections copy functools itertools json logging math numpy omegaconf os pathlib re time typing".split())
+_CALM_LIBRARIES = frozenset(
+    "collections copy functools itertools json logging math numpy omegaconf os pathlib re time typing".split()
+)
 _CALM_METHODS = frozenset(
     "append copy count endswith exists extend get index items join keys lower lstrip pop replace rstrip setdefault split "
     "splitlines startswith strip update upper values".split()
 )
+_ALONE = frozenset("Process Thread Timer create_task ensure_future finalize register start_new_thread submit".split())
 _STARTED = ("__init__", "__new__", "__post_init__")
 
 
@@ -113,6 +116,9 @@ class Swallowers:
                 if any(_leaves(statement) for statement in node.finalbody):
                     handlers = (statement for handler in node.handlers for statement in handler.body)
                     yield Catcher(module, (*node.body, *node.orelse, *handlers), None)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _ALONE:
+                # What fails there fails alone.
+                yield Catcher(module, (module.statement_of(node),), None)
             elif isinstance(node, ast.With | ast.AsyncWith):
                 for item in node.items:
                     errors = self._suppressed(module, item.context_expr)
@@ -143,7 +149,7 @@ class Swallowers:
     # -- who runs inside ----------------------------------------------------------------------------------------
 
     def _index(self) -> None:
-        for node, module in self._program.module_of.items():
+        for node in self._program.module_of:
             if isinstance(node, ast.ClassDef):
                 methods = [part for part in node.body if isinstance(part, FUNCTIONS)]
                 self._named.setdefault(node.name, []).extend(part for part in methods if part.name in _STARTED)

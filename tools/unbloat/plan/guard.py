@@ -90,7 +90,7 @@ def _find(node, key):
 def _kind(found):
     if found is ABSENT:
         return "absent"
-    if isinstance(found, Mapping):
+    if type(found).__name__ == "DictConfig":
         return "mapping"
     return "list" if isinstance(found, Sequence) and not isinstance(found, str) else type(found).__name__
 
@@ -111,7 +111,9 @@ def _same_items(found, value):
 
 def _agrees_inside(value, found):
     if isinstance(value, dict):
-        return isinstance(found, Mapping) and list(found) == list(value) and _same_items([found[key] for key in value], [*value.values()])
+        if not isinstance(found, Mapping) or list(found) != list(value):
+            return False
+        return _same_items([found[key] for key in value], [*value.values()])
     return _agrees(value, found)
 
 
@@ -134,7 +136,9 @@ def guard_edits(view: View, removals: Sequence[Removal]) -> dict[str, list[Edit]
                 found += _config_checks(view.facts, module, function, name)
             found += _argument_checks(file, function, name, removals)
             found += _environment_checks(file, function, name, removals)
-        if found:
+            found += _field_checks(file, function, name, removals)
+        environment = any(removal.file == file and removal.support.environment for removal in removals)
+        if found or environment:  # importing the module checks the environment
             alias = f" as {name}" if name != MODULE else ""
             edits[file] = [InsertImport(f"from {package} import {MODULE}{alias}"), *found]
     return edits
@@ -174,6 +178,18 @@ def _environment_checks(
     if any(one.file == file and one.support.environment and place.holds(one.place) for one in removals):
         return [InsertInFunction(place, f"{name}.check_environment()")]
     return []
+
+
+def _field_checks(
+    file: str, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str, removals: Sequence[Removal]
+) -> list[Edit]:
+    """Between construction and now somebody may have changed the config that an object keeps."""
+    place = Span.of(function)
+    pins = {pin for one in removals for pin in one.support.fields if (pin.file, pin.function) == (file, place)}
+    return [
+        InsertInFunction(place, f"{name}.check({pin.field}{f', {pin.path!r}' if pin.path else ''})")
+        for pin in sorted(pins, key=lambda pin: pin.field)
+    ]
 
 
 def guard_source(facts: Facts, removals: Sequence[Removal]) -> str:

@@ -22,7 +22,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from champion.data.context_data import ContextPair
 from champion.data.datasets import ArcPairDataset
+from champion.utils.logging_config import setup_logging
 from champion.utils.padding_utils import pad_to_fixed_size
+
+logger = setup_logging(__name__)
 NUM_SHAPE_CLASSES = 11
 INSPECT_FIRST_N = 2
 
@@ -33,7 +36,9 @@ def _cfg_get(cfg: Any, dotted: str, default: Any = None) -> Any:
     """Read ``a.b.c`` from cfg, raises KeyError if a node is missing."""
     node = cfg
     for part in dotted.split("."):
-        node = node.get(part, None)
+        if node is None:
+            return default
+        node = node.get(part, None) if hasattr(node, "get") else getattr(node, part)
     return default if node is None else node
 
 
@@ -110,6 +115,7 @@ def build_context_map(tasks: Dict[str, Dict[str, Any]], cfg: DictConfig, dynamic
     """
     pinned.check(cfg)
     pinned.check_argument('dynamic_pairs', dynamic_pairs, (True,), 'champion/data/data_preparation.py:241-246')
+    pinned.check_environment()
     canvas = (cfg.model.max_h, cfg.model.max_w)
     pad_value = cfg.model.pad_token_id
     num_context_pairs = cfg.data.num_context_pairs
@@ -192,6 +198,7 @@ def prepare_data(cfg: DictConfig):
         train_loader, val_loader
     """
     pinned.check(cfg)
+    pinned.check_environment()
 
     dynamic_pairs = bool(getattr(cfg.model.context_encoder, "dynamic_pairs", True))
     only_synthetic = _as_bool(_cfg_get(cfg, "training.current_data_is_synthetic", False))
@@ -237,4 +244,5 @@ def prepare_data(cfg: DictConfig):
 
     with open("task_id_map.json", "w", encoding="utf-8") as handle:
         json.dump(task_id_map, handle, indent=2)
+    logger.info("task_id_map.json written (%d tasks)", len(task_id_map))
     return train_dataset, val_dataset, task_id_map

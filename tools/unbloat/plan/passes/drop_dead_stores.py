@@ -132,6 +132,8 @@ def _unread(view: View, module: Module, name: str, bindings: list[Binding], read
     stores = [binding.node for binding in bindings]
     if not all(_is_plain_store(store) for store in stores):
         return
+    if any(isinstance(store, ast.AugAssign) for store in stores) and not all(_is_own(store) for store in stores):
+        return  # `x += y` may change what somebody else holds
     values = [store.value for store in stores if isinstance(store, ast.Assign | ast.AnnAssign | ast.AugAssign)]
     if readers and not all(value is None or _is_fresh(view, module, value) for value in values):
         return  # somebody else may hold the container
@@ -162,6 +164,14 @@ def _is_plain_store(node: ast.AST) -> bool:
     if isinstance(node, ast.Assign):
         return len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
     return isinstance(node, ast.AnnAssign | ast.AugAssign) and isinstance(node.target, ast.Name)
+
+
+def _is_own(store: ast.AST) -> bool:
+    """Whether a store gives the name a number, a text or a container of its own."""
+    if isinstance(store, ast.AugAssign):
+        return True
+    value = store.value if isinstance(store, ast.Assign | ast.AnnAssign) else None
+    return value is None or isinstance(value, ast.Constant | ast.JoinedStr | ast.List | ast.Dict | ast.Set | ast.Compare)
 
 
 def _is_fresh(view: View, module: Module, value: ast.expr) -> bool:

@@ -108,7 +108,7 @@ def propose(view: View) -> Iterator[Removal]:
     exports = module_exports(view.program)
     for module, node in view.nodes():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            if not view.references.is_reached(node):
+            if not view.references.is_reached(node) and not _goes_with_another(view, module, node):
                 kind = "class" if isinstance(node, ast.ClassDef) else "function"
                 yield _removal(module, node, f"nothing that is kept refers to {kind} `{node.name}`")
         elif isinstance(node, ast.Assign | ast.AnnAssign) and node in module.tree.body:
@@ -117,6 +117,14 @@ def propose(view: View) -> Iterator[Removal]:
                 support = NOTHING if node.value is None else view.dropping(module, node.value)
                 if support is not None:
                     yield _removal(module, node, f"nothing that is kept reads `{name}`", support)
+
+
+def _goes_with_another(view: View, module: Module, node: ast.AST) -> bool:
+    """With a definition goes what is inside of it; where it turns out that it cannot go, that stays, too."""
+    outer = module.enclosing(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+    if not isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return False
+    return not view.references.is_reached(outer)
 
 
 def _removal(module: Module, node: ast.stmt, reason: str, support: Support = NOTHING) -> Removal:

@@ -12,7 +12,7 @@ import ast
 from collections.abc import Iterator
 
 from unbloat.edit import DropFilter, Edit, KeepArm, KeepBranch, KeepOperands, Span
-from unbloat.evidence import Module, Support, Unsupported
+from unbloat.evidence import LOUD, Module, Support, Unsupported
 from unbloat.evidence.support import type_of
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
@@ -174,7 +174,7 @@ def _operands(view: View, module: Module, node: ast.BoolOp) -> Iterator[tuple[Re
     for index, operand in enumerate(node.values[:-1]):
         outcome = _operand_outcome(view, module, node, index, operand)
         found = view.supports.of(module, operand) if outcome is not None else None
-        if outcome is None or not isinstance(found, Support):
+        if outcome is None or not isinstance(found, Support) or not _is_heard(view, module, operand, found):
             break
         support = support.and_(found)
         if outcome is decides:
@@ -216,10 +216,15 @@ def _fold(view: View, module: Module, test: ast.expr, edit: Edit, outcome: bool,
     if not view.purity.is_pure(module, test):
         return None
     support = view.supports.of(module, test)
-    if isinstance(support, Unsupported):
+    if isinstance(support, Unsupported) or not _is_heard(view, module, test, support):
         return None
     reason = f"`{ast.unparse(test)}` is always {'true' if outcome else 'false'}{_because(view, support)}"
     return Removal(module.file, edit, NAME, Evidence.PINNED, reason, Span.of(test), lines_of(gone), support)
+
+
+def _is_heard(view: View, module: Module, test: ast.expr, support: Support) -> bool:
+    """Nobody may swallow the complaint where the environment, or a config that an object keeps, is checked at the decision."""
+    return not (support.environment or support.fields) or not view.swallowers.swallowed(module, test, LOUD)
 
 
 def _because(view: View, support: Support) -> str:

@@ -1,0 +1,394 @@
+"""Errors that somebody catches: what is loud must be heard."""
+
+from __future__ import annotations
+
+from tests.evidence.cases.case import OFF_ON, Case, call, run
+
+CASES = (
+    Case(
+        "a tripwire inside a handler that fires",
+        """
+        def run(cfg, x=0):
+            try:
+                if x == 0:
+                    raise ValueError(x)
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                return x
+            except Exception:
+                return -1
+        """,
+        calls=(run(0), run(1)),
+        other_calls=((run(9),),),
+    ),
+    Case(
+        "a tripwire in a function that is called inside a handler that fires",
+        """
+        def run(cfg, x=0):
+            try:
+                return inner(x)
+            except Exception:
+                return -1
+
+        def inner(x):
+            if x == 0:
+                raise ValueError(x)
+            if x > 3:
+                x = x * 2
+                x = x + 1
+            return x
+        """,
+        calls=(run(0), run(1)),
+        other_calls=((run(9),),),
+    ),
+    Case(
+        "a handler that never fired inside one that did",
+        """
+        def run(cfg, text="3"):
+            try:
+                if text == "":
+                    raise KeyError(text)
+                try:
+                    return int(text)
+                except ValueError:
+                    return 10
+            except Exception:
+                return -1
+        """,
+        calls=(run(""), run("1")),
+        other_calls=((run("x"),),),
+    ),
+    Case(
+        "a handler that never fired in a function that is called inside one that did",
+        """
+        from contextlib import suppress
+
+        def run(cfg, text="3"):
+            found = None
+            with suppress(Exception):
+                found = number(text)
+            return found
+
+        def number(text):
+            try:
+                return int(text)
+            except ValueError:
+                return 10
+        """,
+        calls=(run("1"),),
+        other_calls=((run("x"),),),
+    ),
+    Case(
+        "a guard inside a handler that fires",
+        """
+        def run(wanted, x=0):
+            try:
+                if x == 0:
+                    raise ValueError(x)
+                return inner(wanted, x)
+            except Exception:
+                return -1
+
+        def inner(cfg, x):
+            if cfg.flag:
+                x = x * 2
+            return x
+        """,
+        {"flag": False},
+        calls=(run(0), run(1)),
+        configs=OFF_ON,
+    ),
+    Case(
+        "a local that an early return or an exception leaves unset",
+        """
+        def run(cfg, items=(1,)):
+            flag = True
+            try:
+                first = items[0]
+                flag = False
+            finally:
+                done = [flag]
+            if done[0]:
+                return "early"
+            return "late", first
+        """,
+        calls=(run([1]),),
+        other_calls=((run([]),),),
+    ),
+    Case(
+        "exceptions that a finally swallows",
+        """
+        def run(cfg, x=1):
+            for _ in range(1):
+                try:
+                    if x > 3:
+                        x = x * 2
+                        x = x + 1
+                    continue
+                finally:
+                    break
+            return x
+
+        def other(x=1):
+            try:
+                try:
+                    x = 10 // x
+                except ZeroDivisionError:
+                    x = 5
+            finally:
+                return x
+        """,
+        calls=(run(1), call("other", 1)),
+        other_calls=((run(4),), (call("other", 0),)),
+    ),
+    Case(
+        "a context manager that swallows",
+        """
+        class Calm:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, kind, error, where):
+                return True
+
+        def run(cfg, x=1):
+            with Calm():
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                try:
+                    x = 10 // x
+                except ZeroDivisionError:
+                    x = 77
+            return x
+        """,
+        calls=(run(1),),
+        other_calls=((run(4),), (run(0),)),
+    ),
+    Case(
+        "a dead store whose value a class computes",
+        """
+        SEEN = []
+
+        class Box:
+            def __init__(self):
+                SEEN.append("made")
+
+            @property
+            def size(self):
+                SEEN.append("size")
+                return 1
+
+            def __len__(self):
+                SEEN.append("len")
+                return 1
+
+            def __iter__(self):
+                SEEN.append("iter")
+                return iter([1])
+
+            def __getitem__(self, key):
+                SEEN.append("item")
+                return 1
+
+            def __add__(self, other):
+                SEEN.append("add")
+                return 1
+
+            def __str__(self):
+                SEEN.append("str")
+                return "box"
+
+        def run(cfg, x=1):
+            box = Box()
+            if x > 3:
+                unused = box.size
+                other = len(box)
+                third = box[0]
+                fourth = box + 1
+                fifth = str(box)
+                sixth = f"{box}"
+                seventh, *rest = box
+            if x > 0:
+                unused = box.size
+                other = len(box)
+                third = box[0]
+                fourth = box + 1
+                fifth = str(box)
+                sixth = f"{box}"
+            return SEEN
+        """,
+        calls=(run(1),),
+        other_calls=((run(4),),),
+    ),
+    Case(
+        "a dead store whose error a handler that stays catches",
+        """
+        def run(cfg, x=1, items=(1,)):
+            try:
+                if x == 0:
+                    raise ValueError(x)
+                unused = items[2]
+                x = x + 1
+            except Exception:
+                x = -1
+            return x
+        """,
+        calls=(run(0), run(1, [1, 2, 3])),
+        other_calls=((run(1, []),),),
+    ),
+    Case(
+        "a dead store whose error a handler that goes would have caught",
+        """
+        def run(cfg, x=1):
+            flag = False
+            try:
+                flag = 10 // (x - 3)
+                x = x + 1
+            except Exception:
+                flag = True
+            return x
+        """,
+        calls=(run(1),),
+        other_calls=((run(3),),),
+    ),
+    Case(
+        "a dead read of the config whose error a handler that goes would have caught",
+        """
+        def run(cfg, x=1):
+            flag = False
+            try:
+                flag = cfg["sub"]["use"]
+                x = x + 1
+            except Exception:
+                flag = True
+            return x
+        """,
+        {"sub": {"use": 3}},
+        configs=({"sub": {}}, {"sub": {"use": 4}}, {"sub": None}, {"sub": ...}),
+    ),
+    Case(
+        "a handler for an error that a sibling behind it would take",
+        """
+        def run(cfg, text="1"):
+            try:
+                if text == "":
+                    raise RuntimeError(text)
+                return {"1": 1}[text]
+            except KeyError:
+                return "unknown"
+            except Exception:
+                return "broken"
+        """,
+        calls=(run(""), run("1")),
+        other_calls=((run("2"),),),
+    ),
+    Case(
+        "a generator that fails inside somebody else's try",
+        """
+        def _numbers(texts):
+            for text in texts:
+                try:
+                    yield int(text)
+                except ValueError:
+                    yield 0
+
+        def run(cfg, texts=("1",)):
+            found = []
+            numbers = _numbers(texts)
+            try:
+                for number in numbers:
+                    found.append(10 // number)
+            except Exception:
+                found.append("stop")
+            return found
+        """,
+        calls=(run(["1", "0", "1"]),),
+        other_calls=((run(["1", "x", "1"]),),),
+    ),
+    Case(
+        "a callback that fails inside somebody else's try",
+        """
+        class Runner:
+            def __init__(self, hook):
+                self.hook = hook
+
+            def go(self, x):
+                try:
+                    if x == 0:
+                        raise ValueError(x)
+                    return self.hook(x)
+                except Exception:
+                    return -1
+
+        def _work(x):
+            if x > 3:
+                x = x * 2
+                x = x + 1
+            return x
+
+        def run(cfg, x=1):
+            return Runner(_work).go(x)
+        """,
+        calls=(run(0), run(1)),
+        other_calls=((run(9),),),
+    ),
+    Case(
+        "an error that an import swallows",
+        """
+        try:
+            from pkg import state
+        except Exception:
+            state = None
+
+        def run(cfg, x=1):
+            return x if state is None else state.SIZE
+        """,
+        modules={
+            "state": """
+            import os
+
+            if os.environ.get("PKG_DEEP"):
+                SIZE = 7
+                NAME = "deep"
+            else:
+                SIZE = 3
+            try:
+                NUMBER = int(os.environ.get("PKG_NUMBER", "1"))
+            except ValueError:
+                NUMBER = 0
+            """
+        },
+        uses=(
+            (("config", {}), ("env", "PKG_DEEP", "1"), run()),
+            (("config", {}), ("env", "PKG_NUMBER", "x"), run()),
+        ),
+    ),
+    Case(
+        "a thread that fails alone",
+        """
+        import threading
+
+        threading.excepthook = lambda arguments: None
+        FOUND = []
+
+        def _work(x):
+            if x > 3:
+                x = x * 2
+                x = x + 1
+            try:
+                FOUND.append(10 // x)
+            except ZeroDivisionError:
+                FOUND.append(0)
+
+        def run(cfg, x=1):
+            worker = threading.Thread(target=_work, args=(x,))
+            worker.start()
+            worker.join()
+            return FOUND
+        """,
+        calls=(run(1),),
+        other_calls=((run(4),), (run(0),)),
+    ),
+)
