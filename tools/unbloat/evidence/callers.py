@@ -154,7 +154,7 @@ class Callers:
                         self._stores.setdefault(target.id, []).append((module, statement, statement.value, node))
         for name, bindings in module.scopes.by_node[node].bindings.items():
             for binding in bindings:
-                if binding.node not in node.body:
+                if binding.kind not in ("assign", "annotation") or binding.node not in node.body:
                     self._stores.setdefault(name, []).append((module, binding.node, None, node))
 
 
