@@ -27,7 +27,7 @@ def plan(unbloat: Callable[..., Any], subject: Subject, *arguments: str) -> list
 def test_every_entry_is_told_with_its_place_pass_evidence_and_reason(tiny: Subject, unbloat: Callable[..., Any]) -> None:
     said = lines(unbloat("plan", tiny.root).out)
     for line in (
-        "pkg/module.py:15  fold decisions [pinned] `cfg.flag` is always false (flag = False)",
+        "pkg/module.py:15  fold decisions [pinned] `cfg.flag` is always false (flag = False, the config: mapping)",
         "pkg/module.py:22  flatten try [handler] the handler for Exception never fired; its `try` ran in workload",
         "pkg/module.py:24  drop logging [engineering] `logger.info` only logs",
         "pkg/module.py:8  drop unused definitions [unreferenced] nothing that is kept refers to function `unused`",

@@ -21,7 +21,7 @@ from unbloat.errors import EditError
 from unbloat.evidence import Facts, LegacyErrors, identifiers_of
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
-from unbloat.plan.guard import MODULE, guard_edits, guard_source
+from unbloat.plan.guard import guard_edits, guard_module, guard_source
 from unbloat.plan.passes import STAGES, Pass
 from unbloat.plan.removal import Removal
 from unbloat.plan.view import View, specialised
@@ -182,7 +182,7 @@ class PhaseRun:
         for file, checks in guards.items():
             edits.setdefault(file, []).extend(checks)
         changed = {file: render(self._sources[file], found) for file, found in edits.items() if found}
-        pinned = f"{self.subject.package}/{MODULE}.py"
+        pinned = f"{self.subject.package}/{guard_module(self.subject.package, self._trees)}.py"
         final = specialised(self._trees, edits)
         if guards:
             changed[pinned] = guard_source(self.facts, removals)

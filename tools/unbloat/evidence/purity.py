@@ -1,7 +1,8 @@
 """Which expressions and functions do nothing but compute: only these may be dropped together with their result.
 
 Pure means: no store that outlives the call, no input or output, no random draw, nothing unknown. An exception that pure
-code might raise on data that no workload saw is not counted as an effect. Logging counts as nothing, by contract.
+code might raise by accident, on data that no workload saw, is not counted as an effect; a function that says `raise` checks
+something, and its calls are not dropped. Logging counts as nothing, by contract.
 """
 
 from __future__ import annotations
@@ -208,6 +209,22 @@ class Purity:
             self._functions[function] = self._judge(function)
         return self._functions[function]
 
+    def checks_something(self, module: Module, expression: ast.expr) -> bool:
+        """Whether evaluating an expression runs a function of the subject that says `raise` or `assert`: that is its use."""
+        pending = [self._program.callee(module, module.scope_of(node), node) for node in _calls(expression)]
+        seen: set[Function] = set()
+        while pending:
+            callee = pending.pop()
+            if callee is None or callee.function in seen:
+                continue
+            seen.add(callee.function)
+            for node in own_nodes(callee.function):
+                if isinstance(node, ast.Raise | ast.Assert):
+                    return True
+                if isinstance(node, ast.Call):
+                    pending.append(self._program.callee(callee.module, callee.module.scope_of(node), node))
+        return False
+
     def _judge(self, function: Function) -> bool:
         module = self._program.module_of[function]
         if isinstance(function, ast.Lambda):
@@ -261,6 +278,12 @@ def _evaluated(expression: ast.expr) -> list[ast.AST]:
         if not isinstance(node, FUNCTIONS):
             pending.extend(ast.iter_child_nodes(node))
     return found
+
+
+def _calls(expression: ast.expr) -> Iterator[ast.Call]:
+    for node in ast.walk(expression):
+        if isinstance(node, ast.Call):
+            yield node
 
 
 def _makes_container(value: ast.expr) -> bool:

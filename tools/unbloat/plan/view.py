@@ -83,10 +83,10 @@ class View:
     def dropping(self, module: Module, expression: ast.expr) -> Support | None:
         """What it rests on that nobody can tell whether an expression is still evaluated; None if somebody can.
 
-        It must leave no trace, and no error that the legacy caught: where it did, the runs must have seen that there is none,
-        and the config alone must decide that.
+        It must leave no trace, check nothing, and raise no error that the legacy caught: where it did, the runs must have seen
+        that there is none, and the config alone must decide that.
         """
-        if not self.purity.is_pure(module, expression):
+        if not self.purity.is_pure(module, expression) or self.purity.checks_something(module, expression):
             return None
         if cannot_raise(expression) or not self._legacy_errors.caught(module.file, expression):
             return Support()

@@ -103,7 +103,7 @@ def _evidence(removal: Removal, facts: Facts) -> Iterator[str]:
         kind, value = facts.values[key][0]
         yield f"  pin: {key} {f'= {value!r}' if kind == 'value' else f'is {kind}'}"
     for key in sorted(removal.support.types):
-        yield f"  pin: type of {key}: {type_of(facts.values[key][0])}"
+        yield f"  pin: type of {key or 'the config'}: {type_of(facts.values[key][0])}"
     for name in sorted(removal.support.environment):
         yield f"  pin: environment variable {name}"
     for pin in sorted(removal.support.arguments, key=lambda pin: pin.name):

@@ -44,6 +44,28 @@ EXAMPLES = (
         """,
     ),
     Example(
+        "a call that checks something is not nothing",
+        before="""
+        def run(cfg, values=(1,)):
+            check(values)
+            return values
+
+        def check(values):
+            if not values:
+                raise ValueError("empty")
+        """,
+        after="""
+        def run(cfg, values=(1,)):
+            check(values)
+            return values
+
+        def check(values):
+            if not values:
+                raise ValueError("empty")
+        """,
+        calls=(([1],),),
+    ),
+    Example(
         "walking an iterator is an effect, and a target may be read later",
         before="""
         def run(cfg, values=(1,)):

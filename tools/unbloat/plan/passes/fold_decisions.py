@@ -229,7 +229,7 @@ def _is_heard(view: View, module: Module, test: ast.expr, support: Support) -> b
 
 def _because(view: View, support: Support) -> str:
     parts = [f"{key} {_shown(*view.facts.values[key][0])}" for key in sorted(support.keys)]
-    parts += [f"{key}: {type_of(view.facts.values[key][0])}" for key in sorted(support.types)]
+    parts += [f"{key or 'the config'}: {type_of(view.facts.values[key][0])}" for key in sorted(support.types)]
     parts += [f"argument {pin.name} in {pin.values!r}" for pin in sorted(support.arguments, key=lambda pin: pin.name)]
     parts += [f"${name}" for name in sorted(support.environment)]
     return f" ({', '.join(parts[:4])}{', …' if len(parts) > 4 else ''})" if parts else ""

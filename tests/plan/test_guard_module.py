@@ -1,0 +1,38 @@
+"""The generated module never takes the place of one of the package, nor of a name of the file that imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from unbloat.record import record
+from unbloat.strip import PhaseRun
+from unbloat.subject import Subject
+from unbloat.verify.server import Server
+
+MODULE = """
+def run(cfg, pinned=1):
+    if cfg.wide:
+        return pinned + 1
+    return pinned
+"""
+
+
+def _stripped(subject: Subject, server: Server) -> dict[str, bytes]:
+    _, facts = record(subject, server, lambda line: None)
+    run = PhaseRun(subject, subject.phases[0], facts)
+    run.run(lambda batch: next(iter(run.candidate(batch)[1]), None), None, lambda line: None)
+    return run.candidate(())[0]
+
+
+def test_a_name_of_the_file(make_subject: Callable[..., Subject], server: Server) -> None:
+    tree = _stripped(make_subject(MODULE, config={"wide": False}), server)
+    assert b"from pkg import pinned as unbloat_pinned\n" in tree["pkg/module.py"]
+    assert b"unbloat_pinned.check(cfg)" in tree["pkg/module.py"]
+    assert b"CONFIG" in tree["pkg/pinned.py"]
+
+
+def test_a_module_of_the_package(make_subject: Callable[..., Subject], server: Server) -> None:
+    tree = _stripped(make_subject(MODULE, config={"wide": False}, others={"pinned.py": "VALUE = 1\n"}), server)
+    assert tree["pkg/pinned.py"].strip() in (b"VALUE = 1", b"")
+    assert b"CONFIG" in tree["pkg/unbloat_pinned.py"]
+    assert b"unbloat_pinned.check(cfg)" in tree["pkg/module.py"]
