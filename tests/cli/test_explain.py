@@ -127,7 +127,11 @@ LINES = [
     ("Not used either.", "removed, with line 11", ["evidence: unreferenced"]),
     ("return x", "removed", ["executed by: no workload", "evidence: unreferenced"]),
     ('logger.debug("told")', "kept", ["tried by `drop logging` and kept: workload 'workload' differs at `first`: "]),
-    ("total += 5", "removed", ["`cfg.flag` is always false (flag = False, the config: mapping)", "evidence: pinned", "pin: flag = False"]),
+    (
+        "total += 5",
+        "removed",
+        ["`cfg.flag` is always false (flag = False, the config: mapping)", "evidence: pinned", "pin: flag = False"],
+    ),
     ("# about six", "removed, with line 29", ["evidence: pinned"]),
     ("# after six", "removed, with line 29", ["evidence: pinned"]),
     ("# about the try", "kept, with line 32", []),
