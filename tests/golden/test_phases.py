@@ -86,10 +86,10 @@ def test_surviving_statements_are_verbatim(champion: Subject) -> None:
 # Statements whose expression was folded: all there are.
 REWRITTEN = {
     "champion/data/data_preparation.py": (
-        "node = node.get(part, None)",
-        "train_dir = cfg.data.training_data_dir",
         "chosen = random.sample(examples, k)",
         "n_workers = cfg.data.get('context_workers', None)",
+        "train_dir = cfg.data.training_data_dir",
+        "tasks = load_task_files(train_dir, cfg, include_synthetic=only_synthetic, synthetic_dir=synthetic_dir)",
     ),
 }
 
