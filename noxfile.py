@@ -43,7 +43,7 @@ def tests(session: nox.Session) -> None:
         session.run("ruff", "format", "--check", ".")
         session.run("mypy")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
     if not session.posargs:
         session.run("coverage", "combine", "--quiet")
         session.run("coverage", "report", "--fail-under=90")
