@@ -78,7 +78,9 @@ def use(steps, may_raise):
                     case _:
                         module = importlib.import_module("pkg.module")
                         name, arguments, options = content
-                        owner = made if kind == "method" else module
+                        place, _, name = name.rpartition(".")
+                        elsewhere = importlib.import_module("pkg." + place) if place else module
+                        owner = made if kind == "method" else elsewhere
                         first = (cfg,) if kind in ("run", "make") else ()
                         value = getattr(owner, name)(*first, *arguments, **options)
                         if kind == "make":
@@ -99,7 +101,7 @@ def use(steps, may_raise):
 
 Step = tuple[Any, ...]
 """("config", "namespace" or "dict", content), ("set", key, value), ("env", name, value), and the calls: ("run", "call", "make"
-or "method", name, args, kwargs)."""
+or "method", name, args, kwargs), where `other.name` is a name of another module."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Program:
     pinned: tuple[Step, ...]
     others: tuple[tuple[Step, ...], ...] = ()
     modules: Mapping[str, str] = field(default_factory=dict)
+    strangers: Mapping[str, str] = field(default_factory=dict)  # of the package, yet of no phase
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Comparison:
 def compare_uses(program: Program, folder: Path, server: Server) -> Comparison:
     """Strip `program` in `folder` and compare the others."""
     legacy = folder / "legacy"
-    modules = {"module": program.module, **program.modules}
+    modules = {"module": program.module, **program.modules, **program.strangers}
     texts = {"pkg/__init__.py": "", **{f"pkg/{name}.py": _dedented(text) for name, text in modules.items()}}
     write_tree(legacy, {name: text.encode() for name, text in texts.items()})
     places = {name: str(folder / f"{name}.txt") for name in ("pinned", "others", "outcomes")}
@@ -148,7 +151,7 @@ def compare_uses(program: Program, folder: Path, server: Server) -> Comparison:
     (folder / "workloads.py").write_text(_WORKLOADS.format(places=places).replace("def others", "def _others"))
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere" / "uses.py").write_text(_WORKLOADS.format(places=places))
-    files = ", ".join(f'"{name}"' for name in texts if not name.endswith("__init__.py"))
+    files = ", ".join(f'"pkg/{name}.py"' for name in modules if name not in program.strangers)
     (folder / "strip.toml").write_text(_STRIP.format(files=files))
     subject = load_subject(folder / "strip.toml")
     goldens, facts = record(subject, server, _quiet)
@@ -193,7 +196,8 @@ def _quiet(line: str) -> None:
 def shown(program: Program, comparison: Comparison) -> str:
     """Everything that one needs to see why a use differs."""
     parts = [_dedented(program.module)]
-    parts += [f"# --- {name}\n{_dedented(text)}" for name, text in program.modules.items()]
+    others = {**program.modules, **program.strangers}
+    parts += [f"# --- {name}\n{_dedented(text)}" for name, text in others.items()]
     parts += [f"# --- stripped {name}\n{text}" for name, text in sorted(comparison.sources.items()) if "__init__" not in name]
     parts.append(f"# pinned: {program.pinned}")
     parts += [f"# {one.use}\n#   legacy   {one.legacy}\n#   stripped {one.stripped}" for one in comparison.silent]

@@ -8,7 +8,7 @@ import pytest
 from unbloat.verify.server import Server
 
 from tests.differential import Program, Step, compare_uses, shown
-from tests.evidence.cases import config_parts, configs, errors, functions, names, objects, values
+from tests.evidence.cases import config_parts, configs, errors, functions, names, objects, strangers, values
 from tests.evidence.cases.case import Case
 
 
@@ -16,7 +16,7 @@ def _program(case: Case) -> Program:
     pinned = _steps(case.config, case.calls)
     others = tuple(_steps(case.config | changed, calls) for changed in case.configs for calls in case.all_calls())
     others += tuple(_steps(case.config, calls) for calls in case.all_calls())
-    return Program(case.module, pinned, (*others, *case.uses), case.modules)
+    return Program(case.module, pinned, (*others, *case.uses), case.modules, case.strangers)
 
 
 def _steps(config: dict[str, object], calls: tuple[Step, ...]) -> tuple[Step, ...]:
@@ -30,6 +30,7 @@ CASES = (
     *functions.CASES,
     *names.CASES,
     *objects.CASES,
+    *strangers.CASES,
     *values.CASES,
 )
 

@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _record(options: argparse.Namespace, console: Console) -> int:
     subject = load_subject(options.subject)
-    with progress(console, "record") as say, recording(subject, say) as recorded:
+    with progress(console, "record") as say, recording(subject, say, subject.workloads) as recorded:
         for name, golden in recorded.goldens.items():
             say(f"{name}: {len(golden.entries)} entries, digest {golden.digest()}")
     return 0

@@ -18,7 +18,7 @@ from unbloat.plan.passes import STAGES, Pass
 from unbloat.plan.removal import Removal
 from unbloat.record import Say, record, subject_key
 from unbloat.strip import Judge, PhaseRun, removals_of, tree_digest, write_output
-from unbloat.subject import Phase, Subject
+from unbloat.subject import Phase, Subject, Workload
 from unbloat.verify.checks import faults
 from unbloat.verify.journal import Journal, read_journal
 from unbloat.verify.outcome import Failed, Request
@@ -38,10 +38,12 @@ class Recording:
 
 
 @contextmanager
-def recording(subject: Subject, say: Say) -> Iterator[Recording]:
-    """Start the server and record, or find what was recorded."""
+def recording(subject: Subject, say: Say, workloads: Sequence[Workload] | None = None) -> Iterator[Recording]:
+    """Start the server and record, or find what was recorded; without a choice, what gates the phases."""
+    gates = {name for phase in subject.phases for name in phase.gate}
+    chosen = [workload for workload in subject.workloads if workload.name in gates] if workloads is None else workloads
     with Server(subject.preload) as server:
-        goldens, facts = record(subject, server, say)
+        goldens, facts = record(subject, server, say, chosen)
         yield Recording(subject, server, goldens, facts, subject_key(subject, server.environment))
 
 

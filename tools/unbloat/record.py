@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import unbloat
@@ -23,8 +23,10 @@ OBSERVER = "unbloat.evidence.observer:observe"
 Say = Callable[[str], None]
 
 
-def record(subject: Subject, server: Server, say: Say) -> tuple[dict[str, Ledger], Facts]:
-    """The goldens and the facts of every workload; what an earlier run recorded under the same key is used again.
+def record(
+    subject: Subject, server: Server, say: Say, workloads: Iterable[Workload] | None = None
+) -> tuple[dict[str, Ledger], Facts]:
+    """The goldens and the facts of some workloads, or of all; what was recorded before under the same key is used again.
 
     Raises:
         SubjectError: the legacy differs from its manifest, or cannot be read.
@@ -35,7 +37,7 @@ def record(subject: Subject, server: Server, say: Say) -> tuple[dict[str, Ledger
     check_sources(subject)
     folder = subject.state / "golden" / subject_key(subject, server.environment)
     goldens, runs = {}, {}
-    for workload in subject.workloads:
+    for workload in subject.workloads if workloads is None else workloads:
         golden_path, evidence_path = folder / f"{workload.name}.golden.json", folder / f"{workload.name}.evidence.json"
         if (before := _recorded_before(golden_path, evidence_path)) is not None:
             say(f"{workload.name}: recorded before")

@@ -47,6 +47,7 @@ class Case:
     other_calls: tuple[tuple[Step, ...], ...] = ()
     uses: tuple[tuple[Step, ...], ...] = ()
     modules: Mapping[str, str] = field(default_factory=dict)
+    strangers: Mapping[str, str] = field(default_factory=dict)
 
     def all_calls(self) -> tuple[tuple[Step, ...], ...]:
         return self.calls, *self.other_calls

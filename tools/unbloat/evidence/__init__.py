@@ -6,6 +6,7 @@ from unbloat.evidence.facts import Facts, Outcomes
 from unbloat.evidence.program import Module, Program
 from unbloat.evidence.purity import Purity
 from unbloat.evidence.references import References, identifiers_of
+from unbloat.evidence.related import related_files
 from unbloat.evidence.support import NOTHING, PinnedArgument, PinnedField, Support, Supports, Unsupported, joined
 from unbloat.evidence.swallow import LOUD, LegacyErrors, Swallowers
 
@@ -29,4 +30,5 @@ __all__ = [
     "Unsupported",
     "identifiers_of",
     "joined",
+    "related_files",
 ]

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from unbloat.evidence.program import FUNCTIONS, Callee, Module, Program
-from unbloat.evidence.references import names_in_strings
+from unbloat.evidence.references import asked_for_by_strangers, names_in_strings
 from unbloat.evidence.scopes import Function
 
 
@@ -24,8 +24,12 @@ class Callers:
         self._open_modules: set[Module] = set()
         self._open_families: set[ast.ClassDef] = set()
         self._any_method = False
+        self._asked_for = asked_for_by_strangers(program)
         for module, node in program.walk():
             self._note(module, node)
+        for module in program.strangers.values():
+            for node in ast.walk(module.tree):
+                self._note_strange(module, node)
 
     def of(self, function: Function) -> list[tuple[Module, ast.Call, Callee]]:
         return self._calls.get(function, [])
@@ -38,8 +42,9 @@ class Callers:
             return True
         module = self._program.module_of[function]
         owner = module.parents[function]
-        if isinstance(owner, ast.ClassDef) and (self._any_method or owner in self._open_families):
-            return True
+        if isinstance(owner, ast.ClassDef):
+            if self._any_method or owner in self._open_families or function.name in self._asked_for:
+                return True
         return module in self._open_modules
 
     def is_imported(self, module: Module, name: str) -> bool:
@@ -47,7 +52,7 @@ class Callers:
 
     def stores(self, owner: ast.ClassDef, name: str) -> list[tuple[Module, ast.AST, ast.expr | None]] | None:
         """Every store to an attribute of the family; None if a store cannot be attributed."""
-        if self._any_store:
+        if self._any_store or name in self._program.stored_by_strangers:
             return None
         family = self._program.family(owner)
         return [(module, node, value) for module, node, value, of in self._stores.get(name, []) if of is None or of in family]
@@ -80,6 +85,22 @@ class Callers:
                 if isinstance(target, str):
                     owner, _, name = target.rpartition(".")
                     self._imported.add((owner, name))
+
+    def _note_strange(self, module: Module, node: ast.AST) -> None:
+        """What a module that is not followed imports, it may call as it likes."""
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            scope = module.scopes.of_name[node]
+            target = self._program.imported_module(module, scope, node.id)
+            if isinstance(target, Module):
+                self._open_modules.add(target)
+                return
+            found = self._program.definition(module, scope, node.id)
+            if found is None or found[0] is module:
+                return
+            if isinstance(found[1].node, ast.ClassDef):
+                self._open_families.update(self._program.family(found[1].node))
+            elif isinstance(found[1].node, FUNCTIONS):
+                self._escaped.add(found[1].node)
 
     def _note_call(self, module: Module, node: ast.Call) -> None:
         callee = self._program.callee(module, module.scope_of(node), node)

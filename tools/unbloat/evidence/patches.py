@@ -7,7 +7,7 @@ call reaches the function of its name only if nobody puts another one in its pla
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 # Whether an expression names a module of the subject; whether it is the object itself (`self`).
 Test = Callable[[ast.expr], bool]
@@ -53,6 +53,10 @@ class Patches:
                 case ast.Call(func=ast.Name(id="globals")) if not _is_read(node, parent):
                     self._any_global = True
 
+    def note_store(self, name: str) -> None:
+        """Somebody stores an attribute of that name, of whatever object."""
+        self._globals.add(name)
+
     def field(self, name: str) -> bool:
         """Whether an attribute of that name is stored anywhere, through `self` included."""
         return self._any_field or name in self._fields or name in self._globals
@@ -78,6 +82,16 @@ class Patches:
             self._globals.add(key.value)
         else:
             self._any_global = True
+
+
+def attribute_stores(tree: ast.AST) -> Iterator[tuple[ast.expr, str]]:
+    """Every object and attribute that code stores or deletes, where the attribute's name is plain to see."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=base, attr=name, ctx=ast.Store() | ast.Del()):
+                yield base, name
+            case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[base, ast.Constant(value=str(name)), *_]):
+                yield base, name
 
 
 def _is_read(call: ast.Call, parent: ast.AST | None) -> bool:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
-from unbloat.evidence.patches import Patches
+from unbloat.evidence.patches import Patches, attribute_stores
+from unbloat.evidence.related import absolute_name, module_name
 from unbloat.evidence.scopes import Binding, Function, ModuleScopes, Scope, analyse_scopes
 
 Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Module:
     """One file of the package."""
 
@@ -74,10 +75,14 @@ class Callee:
 
 
 class Program:
-    """All modules of the package at one stage of the specialisation."""
+    """The modules of the package that are looked at together, at one stage of the specialisation.
 
-    def __init__(self, trees: Mapping[str, ast.Module]) -> None:
+    `strangers` are its other modules: what they name counts, what they do is not followed.
+    """
+
+    def __init__(self, trees: Mapping[str, ast.Module], strangers: Mapping[str, ast.Module] | None = None) -> None:
         self.modules = {file: _module(file, tree) for file, tree in trees.items()}
+        self.strangers = {file: _module(file, tree) for file, tree in (strangers or {}).items()}
         self._by_name = {module.name: module for module in self.modules.values()}
         self.module_of: dict[ast.AST, Module] = {
             scope: module for module in self.modules.values() for scope in module.scopes.by_node
@@ -100,7 +105,7 @@ class Program:
         statement = module.parents[alias]
         if not isinstance(alias, ast.alias) or not isinstance(statement, ast.ImportFrom):
             return None
-        source = self._by_name.get(_absolute(module, statement))
+        source = self._by_name.get(absolute_name(module.name, module.file, statement))
         if source is None or alias.name not in source.scopes.module.bindings:
             return None
         return self.definition(source, source.scopes.module, alias.name)
@@ -117,7 +122,7 @@ class Program:
             dotted = alias.name if alias.asname else name
         else:
             assert isinstance(statement, ast.ImportFrom)
-            dotted = f"{_absolute(module, statement)}.{alias.name}"
+            dotted = f"{absolute_name(module.name, module.file, statement)}.{alias.name}"
         return self._by_name.get(dotted, dotted)
 
     # -- calls --------------------------------------------------------------------------------------------------
@@ -237,7 +242,32 @@ class Program:
                 return self.class_of_self(module, scope, node.id) is not None
 
             patches.note(((node, module.parents.get(node)) for node in ast.walk(module.tree)), is_module, is_self)
+        for name in self.stored_by_strangers:
+            patches.note_store(name)
         return patches
+
+    @cached_property
+    def stored_by_strangers(self) -> frozenset[str]:
+        """The attributes that other modules of the package store, other than in objects of classes of their own."""
+        return frozenset(
+            name
+            for module in self.strangers.values()
+            for base, name in attribute_stores(module.tree)
+            if not (isinstance(base, ast.Name) and self._is_strangers_own(module, base))
+        )
+
+    def _is_strangers_own(self, module: Module, name: ast.Name) -> bool:
+        owner = self.class_of_self(module, module.scopes.of_name[name], name.id)
+        if owner is None:
+            return False
+        scope = module.scopes.by_node[owner].parent
+        assert scope is not None
+        bases = (self.definition(module, scope, base.id) for base in owner.bases if isinstance(base, ast.Name))
+        return not any(found is not None and found[0].file in self.modules for found in bases)
+
+    def module_at(self, file: str) -> Module:
+        """The module in a file, followed or not."""
+        return self.modules[file] if file in self.modules else self.strangers[file]
 
     def walk(self) -> Iterator[tuple[Module, ast.AST]]:
         for module in self.modules.values():
@@ -245,17 +275,8 @@ class Program:
                 yield module, node
 
 
+@lru_cache(maxsize=1024)
 def _module(file: str, tree: ast.Module) -> Module:
+    """Trees are never changed in place, so what was found out about one holds as long as it is in use."""
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-    name = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    return Module(file, name, tree, analyse_scopes(tree), parents)
-
-
-def _absolute(module: Module, statement: ast.ImportFrom) -> str:
-    """The dotted name of the module that an import names."""
-    if not statement.level:
-        return statement.module or ""
-    package = module.name.split(".")
-    up = statement.level - (1 if module.file.endswith("/__init__.py") else 0)
-    kept = package[: len(package) - up]
-    return ".".join([*kept, *([statement.module] if statement.module else [])])
+    return Module(file, module_name(file), tree, analyse_scopes(tree), parents)

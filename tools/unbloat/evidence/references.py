@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -34,6 +34,8 @@ class References:
         for _, node in program.walk():
             if isinstance(node, _DEFINITIONS):
                 self._by_name.setdefault(node.name, []).append(node)
+        self._asked_for = asked_for_by_strangers(program)
+        self._exported = _exports_to(program, program.strangers.values())
         self._reached: set[Definition] = set()
         self._looked_up = frozenset(name for name in self._by_name if self._may_be_looked_up(name))
         self._registers = any(
@@ -76,8 +78,10 @@ class References:
         module = self._program.module_of[definition]
         if (module.file, Span.of(definition)) in self._facts.external or self._is_registered(definition):
             return True
-        is_method = isinstance(module.parents[definition], ast.ClassDef)
-        return not is_method and (definition.name in self.outside or definition.name in self._looked_up)
+        if isinstance(module.parents[definition], ast.ClassDef):
+            return False
+        is_exported = bool({(module.name, definition.name), (module.name, "*")} & self._exported)
+        return is_exported or definition.name in self.outside or definition.name in self._looked_up
 
     def _is_registered(self, definition: Definition) -> bool:
         """Whether defining it alone may have an effect: a decorator or a base class that keeps book."""
@@ -122,7 +126,8 @@ class References:
 
     def _was_mentioned(self, node: Definition) -> bool:
         """Methods are found by name alone, wherever the name stands in code that may run."""
-        return node.name in self.outside or node.name in self._looked_up or node.name in self._all_mentions
+        known = self.outside | self._looked_up | self._asked_for
+        return node.name in known or node.name in self._all_mentions
 
     @property
     def _all_mentions(self) -> set[str]:
@@ -198,10 +203,30 @@ def _outer_parts(node: ast.AST) -> Iterator[ast.AST]:
         yield from [*node.decorator_list, *node.bases, *node.keywords]
 
 
+@lru_cache(maxsize=1024)
+def _asked_for_in(module: Module) -> frozenset[str]:
+    found: set[str] = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        else:
+            found.update(names_in_strings(node))
+    return frozenset(found)
+
+
+def asked_for_by_strangers(program: Program) -> frozenset[str]:
+    """The attributes that the package's other modules may ask an object for."""
+    return frozenset().union(*map(_asked_for_in, program.strangers.values()))
+
+
 def module_exports(program: Program) -> frozenset[tuple[str, str]]:
     """(module, name) pairs that another module of the subject imports or reaches through the module."""
+    return _exports_to(program, [*program.modules.values(), *program.strangers.values()])
+
+
+def _exports_to(program: Program, modules: Iterable[Module]) -> frozenset[tuple[str, str]]:
     found = set()
-    for module, node in program.walk():
+    for module, node in ((one, node) for one in modules for node in ast.walk(one.tree)):
         if isinstance(node, ast.alias) and isinstance(module.parents[node], ast.ImportFrom):
             target = program.imported_module(module, module.scope_of(node), node.asname or node.name)
             name = target.name if isinstance(target, Module) else target

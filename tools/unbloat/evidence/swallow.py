@@ -108,6 +108,8 @@ class Swallowers:
         return self.swallowed(module, owner, errors)
 
     def _find_catchers(self) -> Iterator[Catcher]:
+        for module in self._program.strangers.values():
+            yield Catcher(module, tuple(module.tree.body), None)  # it is not followed, and may catch anything
         for module, node in self._program.walk():
             if isinstance(node, ast.Try | ast.TryStar):
                 for handler in node.handlers:
@@ -182,6 +184,9 @@ class Swallowers:
                     pending.append((self._program.module_of[function], function))
 
         take(self._everywhere)
+        if catcher.module.file in self._program.strangers:
+            pending.clear()
+            take(self._called_by_stranger(catcher.module))
         while pending:
             module, root = pending.pop()
             for node in ast.walk(root):
@@ -191,6 +196,27 @@ class Swallowers:
                     is_open = True
                     take(self._handed_out)
         return reached
+
+    def _called_by_stranger(self, module: Module) -> Iterator[Function]:
+        """What a module that is not followed may call: what it imports, and any method that it has a name for."""
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Name):
+                found = self._program.definition(module, module.scopes.of_name[node], node.id)
+                if found is not None and isinstance(found[1].node, (*FUNCTIONS, ast.ClassDef)):
+                    yield from self._named.get(node.id, ())
+            elif isinstance(node, ast.Attribute):
+                through_module = self._is_open_to(module, node)
+                yield from (one for one in self._named.get(node.attr, ()) if through_module or self._is_member(one))
+        yield from (one for one in self._handed_out if self._is_member(one))
+
+    def _is_member(self, function: Function) -> bool:
+        return isinstance(self._program.module_of[function].parents[function], ast.ClassDef)
+
+    def _is_open_to(self, stranger: Module, node: ast.Attribute) -> bool:
+        """Whether an attribute is one of a module that is followed."""
+        if not isinstance(node.value, ast.Name):
+            return False
+        return isinstance(self._program.imported_module(stranger, stranger.scopes.of_name[node.value], node.value.id), Module)
 
     def _is_open(self, module: Module, call: ast.Call) -> bool:
         """Whether a call reaches code that is not the subject's, which may in turn call what it was handed."""

@@ -132,7 +132,7 @@ def guard_edits(view: View, removals: Sequence[Removal]) -> dict[str, list[Edit]
     """The checks to insert, by file: where a config comes in from outside, and where an option was pinned."""
     edits: dict[str, list[Edit]] = {}
     package = next(iter(view.program.modules)).partition("/")[0]
-    guard = guard_module(package, view.program.modules)
+    guard = guard_module(package, view.program.modules.keys() | view.program.strangers.keys())
     pinned_config = any(removal.support.keys or removal.support.types for removal in removals)
     for file in sorted(view.files):
         module = view.program.modules[file]

@@ -19,6 +19,7 @@ from unbloat.evidence import (
     Support,
     Supports,
     Swallowers,
+    related_files,
 )
 from unbloat.evidence.purity import cannot_raise
 from unbloat.subject import Contract, Veto
@@ -38,7 +39,9 @@ class View:
         legacy_errors: LegacyErrors,
         vetoes: tuple[Veto, ...] = (),
     ) -> None:
-        self.program = Program(trees)
+        related = related_files(trees, files)
+        strangers = {file: tree for file, tree in trees.items() if file not in related}
+        self.program = Program({file: trees[file] for file in trees if file in related}, strangers)
         self.facts = facts
         self.contract = contract
         self.files = files

@@ -66,8 +66,8 @@ def explain(
     yield f"{file}:{line}: {lines[line - 1].strip()}"
     ran = view.facts.executed(file, line)
     yield f"executed by: {', '.join(ran) if ran else 'no workload'}"
-    module = view.program.modules[file]
-    fate, decisive = fate_of(lines, module.tree, after.program.modules[file].tree, line)
+    module = view.program.module_at(file)
+    fate, decisive = fate_of(lines, module.tree, after.program.module_at(file).tree, line)
     yield f"fate: {fate.value}" + (f", with line {decisive}" if decisive != line else "")
     if fate is not Fate.KEPT:
         for one in _causes(module, [one for one in accepted if one.file == file], decisive):
