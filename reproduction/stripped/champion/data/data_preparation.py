@@ -77,8 +77,11 @@ def load_task_files(
     n_inspect = _cfg_get(cfg, "data.inspect_files", INSPECT_FIRST_N)
 
     def _load_one(path: Path) -> Optional[Dict[str, Any]]:
-        with open(path, "r", encoding="utf-8") as handle:
-            data = json.load(handle)
+        try:
+            with open(path, "r", encoding="utf-8") as handle:
+                data = json.load(handle)
+        except (OSError, ValueError) as e:
+            return None
         return data
 
     with concurrent.futures.ThreadPoolExecutor(max_workers=n_workers) as executor:
