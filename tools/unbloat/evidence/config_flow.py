@@ -48,6 +48,8 @@ class ConfigFlow:
                 return node.id in self._parameters or (holder is not None and (holder, node.id) in self._names)
             case ast.Attribute(value=base, attr=name):
                 return name in self._parameters or name in self._fields or self.may_be_config(module, base)
+            case ast.Subscript(value=base):
+                return self.may_be_config(module, base)
             case ast.Call():
                 return self._handed_on(module, node)
             case ast.Compare() | ast.Constant() | ast.JoinedStr() | ast.BinOp() | ast.UnaryOp() | ast.Lambda():

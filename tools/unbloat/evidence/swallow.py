@@ -30,9 +30,10 @@ _CALM_LIBRARIES = frozenset(
     "collections copy functools itertools json logging math numpy omegaconf os pathlib re time typing".split()
 )
 _CALM_METHODS = frozenset(
-    "append copy count endswith exists extend get index items join keys lower lstrip pop replace rstrip setdefault split "
-    "splitlines startswith strip update upper values".split()
+    "addHandler append close copy count endswith exists extend flush get index items join keys lower lstrip pop removeHandler "
+    "replace rstrip setFormatter setLevel setdefault split splitlines startswith strip update upper values".split()
 )
+_AT_ONCE = frozenset("map submit".split())
 _ALONE = frozenset("Process Thread Timer create_task ensure_future finalize register start_new_thread submit".split())
 _STARTED = ("__init__", "__new__", "__post_init__")
 
@@ -167,7 +168,7 @@ class Swallowers:
         for module, node in self._program.walk():
             if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
                 parent = module.parents[node]
-                if not (isinstance(parent, ast.Call) and parent.func is node):
+                if not (isinstance(parent, ast.Call) and (parent.func is node or _is_used_up(module, parent))):
                     self._handed_out += self._named.get(node.id if isinstance(node, ast.Name) else node.attr, [])
 
     def _reached_from(self, catcher: Catcher) -> set[Function]:
@@ -272,6 +273,14 @@ class LegacyErrors:
         """Whether the legacy may have caught an error of `node`, a node of a later state."""
         legacy = self._nodes.get((file, type(node), Span.of(node)))
         return legacy is None or self._swallowers.swallowed(self._modules[file], legacy, None)
+
+
+def _is_used_up(module: Module, call: ast.Call) -> bool:
+    """Whether a call keeps no function that it is handed: an executor runs it, a decorator's product is called in place."""
+    outer = module.parents[call]
+    if isinstance(outer, ast.Call) and outer.func is call:
+        return True
+    return ast.unparse(call.func).rpartition(".")[2] in _AT_ONCE
 
 
 def _ancestors(module: Module, node: ast.AST) -> Iterator[ast.AST]:
