@@ -82,7 +82,7 @@ def test_risk_scaling_is_a_power_that_spares_the_free_class() -> None:
 
 
 def reference_loss(logits: Tensor, y: Tensor, state: Tensor, valid: Tensor, alpha: float, beta: float) -> float:
-    paid, floor, anchored, cells = 0.0, 0.0, [], 0
+    paid, floors, anchored, cells = 0.0, [], [], 0
     for row, true, is_open, counts in zip(logits.tolist(), y.tolist(), state.tolist(), valid.tolist(), strict=True):
         if not counts:
             continue
@@ -90,11 +90,17 @@ def reference_loss(logits: Tensor, y: Tensor, state: Tensor, valid: Tensor, alph
         p = [math.exp(z) / total for z in row]
         cells += 1
         paid += sum(p[k] * price(true, k, is_open) for k in range(24))
-        floor += max(0.0, 0.05 + sum(q * math.log(q) for q in p) / math.log(24))
-        if is_open and true != PAD:
+        # In a finished slot every colour costs the same, and the first counts as the cheapest.
+        cheapest = true if is_open else 0
+        if cheapest != PAD:
+            floors.append(max(0.0, 0.05 + sum(q * math.log(q) for q in p) / math.log(24)))
+        if is_open:
             anchored.append(-math.log(p[true]))
-    mean_anchor = sum(anchored) / max(1, len(anchored))
-    return (paid + beta * floor) / max(1, cells) + alpha * mean_anchor
+
+    def mean(values: list[float]) -> float:
+        return sum(values) / max(1, len(values))
+
+    return paid / max(1, cells) + alpha * mean(anchored) + beta * mean(floors)
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
