@@ -1,0 +1,146 @@
+"""What the user scripts share: one-line errors, the choice of the tree, strict reading of configs and checkpoints."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import pickle
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from champion_data import CONFIG, REPRODUCTION, TASKS
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from task_files import TaskFileError
+from yaml import YAMLError
+
+TREES = ("legacy", "stripped")
+
+
+class ScriptError(ValueError):
+    """Bad input: where, what is wrong, what to do, in one line."""
+
+
+def run(main: Callable[[list[str]], int]) -> int:
+    """Call a script's `main`; bad input becomes one line and exit code 2."""
+    try:
+        return main(sys.argv[1:])
+    except (ScriptError, TaskFileError) as error:
+        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        return 2
+
+
+COMMON_DEFAULTS: dict[str, Any] = {"tree": "legacy", "config": CONFIG, "data": TASKS, "tasks": "all", "threads": 1}
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Which package, which config, which tasks; `COMMON_DEFAULTS` has the defaults."""
+    parser.add_argument("--tree", choices=TREES, help="which tree of the package runs (default: legacy)")
+    parser.add_argument("--config", type=Path, help="default: configs/champion.yaml")
+    parser.add_argument("--data", type=Path, help="folder of the task files (default: data/tasks)")
+    parser.add_argument("--tasks", help="task ids, separated by commas (default: all)")
+    parser.add_argument("--threads", type=positive, help="processor threads (default: 1; with more, last bits may change)")
+
+
+def positive(text: str) -> int:
+    """An argument that counts something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def task_names(text: str) -> list[str]:
+    """`--tasks` as a list; empty stands for all."""
+    return [] if text == "all" else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def use_tree(name: str, module: str = "champion.model.trainer") -> None:
+    """Make one tree of the champion importable, and refuse it in one line if it lacks `module`.
+
+    Raises:
+        ScriptError: there is no such module in the tree.
+    """
+    tree = REPRODUCTION / name
+    if not (tree / f"{module.replace('.', '/')}.py").is_file():
+        other = "legacy" if name == "stripped" else "stripped"
+        raise ScriptError(f"{tree}: has no module {module}; use --tree {other}, or make it with `unbloat strip`")
+    sys.path.insert(0, str(tree))
+
+
+def load_config(path: Path) -> DictConfig:
+    """A YAML file as config.
+
+    Raises:
+        ScriptError: it is missing, or is not a YAML mapping.
+    """
+    if not path.is_file():
+        raise ScriptError(f"{path}: is not a file; check --config")
+    try:
+        config = OmegaConf.load(path)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise ScriptError(f"{path}: is not a YAML config ({first_line(error)}); correct it") from None
+    if not isinstance(config, DictConfig) or "model" not in config:
+        raise ScriptError(f"{path}: has no `model` section; start from {CONFIG}")
+    return config
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A Lightning checkpoint, of tensors and plain values only.
+
+    Raises:
+        ScriptError: the file is missing, is broken, or is no checkpoint of the champion.
+    """
+    if not path.is_file():
+        raise ScriptError(f"{path}: is not a file; check --checkpoint, or train one with train.py")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:
+        raise ScriptError(f"{path}: is not a readable checkpoint ({first_line(error)}); restore or retrain it") from None
+    if not isinstance(found, dict) or not isinstance(found.get("state_dict"), dict):
+        raise ScriptError(f"{path}: has no `state_dict`; give a checkpoint that train.py wrote")
+    return cast(dict[str, Any], found)
+
+
+def load_weights(module: torch.nn.Module, state: Mapping[str, Any], path: Path) -> None:
+    """Load every tensor, and only those.
+
+    Raises:
+        ScriptError: a tensor is missing, unknown, or of another shape.
+    """
+    own = module.state_dict()
+    remedy = "give the --config that it was trained with"
+    for kind, names in (("lacks", own.keys() - state.keys()), ("has the unknown", state.keys() - own.keys())):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise ScriptError(f"{path}: {kind} tensor {min(names)!r}{more}; {remedy}")
+    for name, tensor in own.items():
+        if not isinstance(state[name], torch.Tensor) or state[name].shape != tensor.shape:
+            found = tuple(getattr(state[name], "shape", ()))
+            raise ScriptError(f"{path}: tensor {name!r} is {found}, not {tuple(tensor.shape)}; {remedy}")
+    module.load_state_dict(dict(state), strict=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file at once: a killed run leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: object) -> None:
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def first_line(error: Exception) -> str:
+    """Enough of a library's message to recognise it."""
+    text = str(error).strip().split("\n")[0] or type(error).__name__
+    return text if len(text) <= 120 else f"{text[:117]}..."
