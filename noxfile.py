@@ -16,7 +16,7 @@ nox.options.reuse_venv = "yes"
 
 def prepare(session: nox.Session, *groups: str) -> None:
     """Install the project and some dependency groups, in the versions that the goldens were recorded with."""
-    session.install("-c", CONSTRAINTS, "-e", ".[champion]", *nox.project.dependency_groups(PROJECT, *groups))
+    session.install("-c", CONSTRAINTS, "-e", ".[champion,scripts]", *nox.project.dependency_groups(PROJECT, *groups))
 
 
 @nox.session

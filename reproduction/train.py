@@ -1,13 +1,12 @@
-"""Train the champion from scratch: `python reproduction/train.py --out runs/NAME`, and `--resume` after a kill.
+"""Train the champion from scratch: `python reproduction/train.py`; `--quick` to see that it works, `--resume` after a kill.
 
 The numbers of a run follow from its settings alone, which `run.json` keeps: whether it was killed in between does not show.
-In `runs/NAME`: `config.yaml` (the config with the values used), `metrics.csv`, `last.ckpt`, `best.ckpt`, `tensorboard/`.
+In the run's folder: `config.yaml` (the config with the values used), `metrics.csv`, `last.ckpt`, `best.ckpt`, `tensorboard/`.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import logging
 import math
@@ -87,7 +86,7 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Train the champion.", argument_default=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--out", type=Path, help="folder of the run (default: runs/champion, with --quick runs/quick)")
     parser.add_argument("--resume", action="store_true", help="go on where the run in --out was; its settings hold")
     parser.add_argument("--quick", action="store_true", help="small defaults: does it train at all?")
     parser.add_argument("--epochs", type=positive, help="default: the config's training.max_epochs")
@@ -120,7 +119,7 @@ def resolved(given: dict[str, Any]) -> dict[str, Any]:
         ScriptError: the run cannot be started or resumed as asked for.
     """
     usual = DEFAULTS | (QUICK if given.get("quick") else {})
-    folder = given["out"].resolve()
+    folder = given.get("out", Path("runs") / ("quick" if given.get("quick") else "champion")).resolve()
     if not given.get("resume"):
         if (folder / "run.json").exists() and _is_main_process():
             raise ScriptError(f"{folder}: holds a run; go on with --resume, or choose another --out")
@@ -210,7 +209,7 @@ def fit(settings: dict[str, Any], config: DictConfig, split: Split, metrics: Met
     total = settings["epochs"] * settings["steps_per_epoch"]
     watchers: list[pl.Callback] = [Metrics(metrics, total, say_every=0 if interactive else max(1, min(50, total // 20)))]
     watchers += [TQDMProgressBar()] if interactive else []
-    logger = TensorBoardLogger("tensorboard", name="", version="") if importlib.util.find_spec("tensorboard") else False
+    logger = TensorBoardLogger("tensorboard", name="", version="")
     model, trainer = champion_and_trainer(settings, config, watchers, logger)
     resumed = "last.ckpt" if settings["resume"] else None
     trainer.fit(model, datamodule=ChampionData(settings, split), ckpt_path=resumed, weights_only=True)
