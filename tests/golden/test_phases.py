@@ -1,7 +1,4 @@
-"""One suite for every tree of the champion: the legacy itself, and what each phase left.
-
-Every workload runs in a process where only the tree in question can be imported: a read below any other fails.
-"""
+"""What each phase left of the champion: how much, how whole, and that stripping gives it again."""
 
 from __future__ import annotations
 
@@ -11,47 +8,16 @@ from pathlib import Path
 
 import pytest
 from unbloat.cli import main
-from unbloat.golden.compare import compare
-from unbloat.golden.store import load
 from unbloat.measure import Measure, measure_source
-from unbloat.phases import Recording
 from unbloat.subject import Subject, load_subject
 from unbloat.verify.checks import undefined_names
-from unbloat.verify.outcome import Failed, Recorded
 from unbloat.verify.trees import read_tree
 
 ROOT = Path(__file__).parents[2]
 SUBJECT = load_subject(ROOT / "reproduction" / "strip.toml")
-LEDGERS = Path(__file__).parent / "ledgers"
-TREES = ("legacy", "stripped")
-CASES = [
-    pytest.param(tree, name, id=f"{tree}-{phase.name}-{name}")
-    for tree in TREES
-    for phase in SUBJECT.phases
-    for name in phase.gate
-]
 
 # What issue and status page promise: at least this share of statements and of decisions is gone, by phase.
 GOALS = {"data": (0.60, 0.75)}
-
-
-@pytest.mark.parametrize(("tree", "name"), CASES)
-def test_workload_is_identical(tree: str, name: str, recorded: Recording, champion: Subject) -> None:
-    folder = champion.root / tree
-    others = tuple(champion.root / other for other in TREES if other != tree)
-    run = recorded.server.run(folder, champion.workload(name), forbidden=others, seed=champion.seed)
-    assert isinstance(run, Recorded), run
-    same_machine = compare(recorded.goldens[name], run.ledger)
-    assert same_machine is None, same_machine
-    # Everything that the data phase computes is discrete, so the committed golden holds on any machine.
-    across_machines = compare(load(LEDGERS / f"{name}.json"), run.ledger)
-    assert across_machines is None, across_machines
-
-
-def test_only_the_tree_under_test_can_be_imported(recorded: Recording, champion: Subject) -> None:
-    run = recorded.server.run(champion.stripped, champion.workload("prepare_finetune"), forbidden=(champion.stripped,))
-    assert isinstance(run, Failed)
-    assert "stripped" in run.reason
 
 
 @pytest.mark.parametrize("phase", SUBJECT.phases, ids=lambda phase: phase.name)
@@ -111,6 +77,7 @@ def test_strip_reproduces_the_committed_tree_and_status(tmp_path: Path, champion
     ignored = shutil.ignore_patterns(".unbloat", "stripped", "__pycache__")
     shutil.copytree(champion.root, copy, ignore=ignored)
     shutil.copytree(ROOT / "data" / "tasks", tmp_path / "data" / "tasks")
+    (tmp_path / "weights").symlink_to(ROOT / "weights")
     status = tmp_path / "STATUS.md"
     assert main(["strip", "--subject", str(copy / "strip.toml")]) == 0
     assert main(["report", "--subject", str(copy / "strip.toml"), "--status", str(status)]) == 0

@@ -35,7 +35,8 @@ def copy(champion: Subject, tmp_path: Path) -> Subject:
     """The output of a run with mistakes does not belong into the checkout."""
     ignored = shutil.ignore_patterns(".unbloat", "stripped", "__pycache__")
     shutil.copytree(champion.root, tmp_path / champion.root.name, ignore=ignored)
-    (tmp_path / "data").symlink_to(champion.root.parent / "data")
+    for inputs in ("data", "weights"):
+        (tmp_path / inputs).symlink_to(champion.root.parent / inputs)
     return load_subject(tmp_path / champion.root.name / "strip.toml")
 
 

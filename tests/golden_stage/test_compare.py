@@ -10,6 +10,7 @@ import numpy
 import pytest
 import torch
 from unbloat.golden.compare import compare
+from unbloat.golden.environment import Lane, environment, lane
 from unbloat.golden.ledger import Ledger
 from unbloat.golden.recorder import Recorder
 
@@ -108,3 +109,71 @@ def test_the_first_of_many_differences_is_found() -> None:
         found = compare(ledger(("big", torch.zeros(1000)), capture=True), ledger(("big", after), capture=True))
         assert found is not None
         assert found.what == f"[{positions[0]}]: 0.0 != 1.0"
+
+
+LARGE = torch.sin(torch.arange(5000, dtype=torch.float64)).reshape(50, 100)
+SMALL = LARGE[0, :6]
+
+# (expected, actual, what is too far apart across machines)
+CLOSE = [
+    pytest.param(LARGE, LARGE * (1 + 1e-12), None, id="large and close"),
+    pytest.param(LARGE, LARGE * (1 + 1e-9), "of the norm apart, allowed are 1e-10", id="large and too far"),
+    pytest.param(LARGE, _changed(LARGE, (49, 99), 0.5), "of the norm apart", id="one element of many"),
+    pytest.param(LARGE, LARGE.T, "shape [50, 100] != [100, 50]", id="another shape"),
+    pytest.param(LARGE, LARGE.float(), "dtype float64 != float32", id="another type"),
+    pytest.param(LARGE, _changed(LARGE, (3, 4), NAN), "NaN or infinity in other places", id="a NaN among many"),
+    pytest.param(_changed(LARGE, (0, 0), NAN), _changed(LARGE, (0, 0), NAN) * (1 + 1e-12), None, id="the same NaN"),
+    pytest.param(SMALL, SMALL * (1 + 1e-12), None, id="small and close"),
+    pytest.param(SMALL, SMALL * (1 + 1e-9), "of the norm apart, allowed are 1e-10", id="small and too far"),
+    pytest.param(SMALL, _changed(SMALL, (2,), NAN), "inf of the norm apart", id="a NaN among few"),
+    pytest.param(LARGE.float(), (LARGE * (1 + 3e-7)).float(), None, id="single precision"),
+    pytest.param(LARGE.float(), (LARGE * 1.0001).float(), "allowed are 1e-06", id="single precision, too far"),
+    pytest.param(SMALL.bfloat16(), SMALL.bfloat16() * 1.5, "allowed are 0.1", id="half precision, too far"),
+    pytest.param(0.1, 0.1 * (1 + 1e-12), None, id="a number"),
+    pytest.param(0.1, 0.1 + 1e-9, "of the norm apart", id="another number"),
+    pytest.param(0.0, 1e-300, "1e-300 apart", id="not zero"),
+    pytest.param(torch.zeros(100), torch.zeros(100), None, id="zeros"),
+    pytest.param(1 + 2j, (1 + 2j) * (1 + 1e-12), None, id="complex"),
+    pytest.param(GRID, _changed(GRID, (1, 3), 8), "[1, 3]: 7 != 8", id="integers"),
+    pytest.param("0.1", "0.10000000000001", "'0.1' != '0.10000000000001'", id="a number as text"),
+]
+
+
+@pytest.mark.parametrize(("expected", "actual", "what"), CLOSE)
+def test_across_machines_floating_values_are_close_and_all_else_is_equal(
+    expected: object, actual: object, what: str | None
+) -> None:
+    found = compare(ledger(("v", expected)), ledger(("v", actual)), Lane.ACROSS_MACHINES)
+    assert (found is None) if what is None else (found is not None and what in found.what)
+
+
+def test_on_the_same_machine_nothing_may_be_apart() -> None:
+    found = compare(ledger(("v", LARGE)), ledger(("v", LARGE * (1 + 1e-15))))
+    assert found is not None
+
+
+@pytest.mark.parametrize("kind", ["rng", "tape", "order"])
+def test_across_machines_the_discrete_part_is_exact(kind: str) -> None:
+    def run(other: bool) -> Ledger:
+        recorder = Recorder("train", Path("/nowhere"))
+        random.seed(1 if other and kind == "rng" else 0)
+        with recorder.observing():
+            values = torch.ones(3, dtype=torch.float64)
+            recorder.record("sum", values.sum() if other and kind == "tape" else torch.tensor(3.0, dtype=torch.float64))
+            for name in "ba" if other and kind == "order" else "ab":
+                recorder.record(name, 1.0)
+            recorder.rng("rng")
+        return recorder.ledger()
+
+    assert compare(run(False), run(False), Lane.ACROSS_MACHINES) is None
+    found = compare(run(False), run(True), Lane.ACROSS_MACHINES)
+    assert found is not None
+    assert found.entry.startswith({"rng": "rng.python", "tape": "tape", "order": "a"}[kind])
+
+
+def test_the_environment_chooses_the_lane() -> None:
+    here = environment()
+    assert lane(here, dict(here)) is Lane.SAME_MACHINE
+    for fact in ("python", "platform", "processor", "cpu_capability", "torch"):
+        assert lane({**here, fact: "other"}, here) is Lane.ACROSS_MACHINES
+    assert lane({}, here) is Lane.ACROSS_MACHINES

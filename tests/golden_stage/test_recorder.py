@@ -183,6 +183,8 @@ def test_texts_do_not_hold_the_folder_of_the_run(tmp_path: Path) -> None:
         "'<workdir>/a'",
         "'at <workdir>'",
     ]
+    structure, score = recorded({f"{tmp_path}/best.ckpt": 1}, tmp_path)
+    assert (structure.preview, score.name) == ("dict: '<workdir>/best.ckpt'", "v.<workdir>/best.ckpt")
 
 
 def test_random_states_change_exactly_when_something_is_drawn(tmp_path: Path) -> None:

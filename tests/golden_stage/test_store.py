@@ -27,6 +27,16 @@ def test_a_ledger_survives_a_round_trip(tmp_path: Path) -> None:
     assert [found.name for found in file.parent.iterdir()] == ["train.json"]
 
 
+def test_a_ledger_keeps_what_it_was_recorded_in_and_its_sketches(tmp_path: Path) -> None:
+    recorder = Recorder("train", Path("/nowhere"))
+    recorder.record("plain", torch.rand(100))
+    recorder.record("special", torch.full((100,), float("nan")))
+    store.save(recorder.ledger(), tmp_path / "g.json", {"processor": "p"})
+    ledger, recorded_in = store.load_with_environment(tmp_path / "g.json")
+    assert (ledger, recorded_in) == (recorder.ledger(), {"processor": "p"})
+    assert [entry.sketch is not None and bool(entry.sketch.special) for entry in ledger.entries] == [False, True]
+
+
 def test_every_entry_has_its_own_line_with_sorted_keys(tmp_path: Path) -> None:
     store.save(_ledger(), tmp_path / "g.json")
     lines = (tmp_path / "g.json").read_text().splitlines()

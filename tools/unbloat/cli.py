@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from unbloat.atomic import replace_text
 from unbloat.errors import UnbloatError
 from unbloat.measure import Measure, measure_path
 from unbloat.phases import (
@@ -111,7 +112,7 @@ def _plan(options: argparse.Namespace, console: Console) -> int:
             earlier += run.tally.accepted
             plan += _show_plan(phase, run, say)
     if options.json is not None:
-        _write(options.json, json.dumps(plan, indent=1) + "\n")
+        replace_text(options.json, json.dumps(plan, indent=1) + "\n")
         console.print(f"plan: {len(plan)} entries in {options.json}", markup=False)
     return 0
 
@@ -175,7 +176,7 @@ def _report(options: argparse.Namespace, console: Console) -> int:
         console.print(size_table(file_rows(subject, phase, done[phase.name])))
     page = status_page(subject, done, verdicts)
     if options.status is not None:
-        _write(options.status, page)
+        replace_text(options.status, page)
         console.print(f"status page: {options.status}", markup=False)
     return 0 if all(verdict == "identical" for verdict in verdicts.values()) else 1
 
@@ -212,13 +213,6 @@ def _measure(options: argparse.Namespace, console: Console) -> int:
         counts = " ".join(f"{key}={value}" for key, value in asdict(one).items())
         console.print(f"{name} {counts}", markup=False, highlight=False)
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import unbloat
+from unbloat.atomic import replace_text
 from unbloat.errors import VerificationError, WorkloadError
 from unbloat.evidence import Facts
 from unbloat.golden.compare import compare
@@ -47,8 +48,7 @@ def record(
         golden = assert_deterministic(server, subject.legacy, workload, seed=subject.seed)
         say(f"{workload.name}: observing")
         evidence = _observe(subject, server, workload, golden)
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(evidence_path, json.dumps(evidence, separators=(",", ":")))
+        replace_text(evidence_path, json.dumps(evidence, separators=(",", ":")))
         save(golden, golden_path)
         goldens[workload.name], runs[workload.name] = golden, evidence
     return goldens, Facts.merge(runs)
@@ -89,9 +89,3 @@ def _observe(subject: Subject, server: Server, workload: Workload, golden: Ledge
     if (divergence := compare(golden, run.ledger)) is not None:
         raise VerificationError(f"probing changed workload '{workload.name}': {divergence.what}")
     return run.extra
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

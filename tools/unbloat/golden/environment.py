@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import enum
+import hashlib
 import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 _DISTRIBUTIONS = ("torch", "numpy", "pytorch-lightning", "lightning", "omegaconf", "hydra-core")
+
+
+class Lane(enum.Enum):
+    """How a golden is compared with a run."""
+
+    SAME_MACHINE = "every bit is equal"
+    ACROSS_MACHINES = "what is discrete is equal, floating values are close"
+
+
+def lane(recorded_in: Mapping[str, str], here: Mapping[str, str]) -> Lane:
+    """Bits are promised only where nothing that they depend on differs."""
+    return Lane.SAME_MACHINE if dict(recorded_in) == dict(here) else Lane.ACROSS_MACHINES
 
 
 def environment() -> dict[str, str]:
     """Asked in the process that runs workloads: thread counts and processor features are properties of a process."""
     facts = {
         "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()} {platform.libc_ver()[0]}".strip(),
+        "platform": f"{platform.system()} {platform.machine()} {' '.join(platform.libc_ver())}".strip(),
         "processor": _processor(),
         "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
         "omp_threads": os.environ.get("OMP_NUM_THREADS", "unset"),
@@ -33,9 +48,11 @@ def environment() -> dict[str, str]:
 
 
 def _processor() -> str:
+    """Its name, and a digest of its features: virtual machines give the same name to several kinds."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+    if not cpuinfo.exists():
+        return platform.processor() or "unknown"
+    first, *_ = cpuinfo.read_text().split("\n\n", 1)
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+    kind = [facts.get(key, "") for key in ("vendor_id", "cpu family", "model", "stepping", "flags", "Features")]
+    return f"{facts.get('model name', platform.machine())} {hashlib.sha256(repr(kind).encode()).hexdigest()[:8]}"

@@ -9,10 +9,15 @@ from typing import Any
 
 import xxhash
 
+from unbloat.golden.sketch import Sketch
+
 
 @dataclass(frozen=True)
 class Entry:
-    """One observed value. `digest` decides equality; `preview` and `values` help a person to see a difference."""
+    """One observed value. `digest` decides equality; `preview` and `values` help a person to see a difference.
+
+    Across machines floating values are not equal but close: `values` tells for few, `sketch` for many.
+    """
 
     name: str
     kind: str
@@ -21,9 +26,10 @@ class Entry:
     digest: str
     preview: str
     values: bytes | None
+    sketch: Sketch | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """`values` is left out where it was not kept, which is the usual case."""
+        """`values` and `sketch` are left out where there are none, which is the usual case."""
         fields: dict[str, Any] = {
             "name": self.name,
             "kind": self.kind,
@@ -34,11 +40,15 @@ class Entry:
         }
         if self.values is not None:
             fields["values"] = base64.b64encode(self.values).decode("ascii")
+        if self.sketch is not None:
+            fields["sketch"] = [self.sketch.norm, *self.sketch.projections]
+            if self.sketch.special:
+                fields["special"] = self.sketch.special
         return fields
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Entry:
-        values = fields.get("values")
+        values, numbers = fields.get("values"), fields.get("sketch")
         return cls(
             name=fields["name"],
             kind=fields["kind"],
@@ -47,6 +57,7 @@ class Entry:
             digest=fields["digest"],
             preview=fields["preview"],
             values=None if values is None else base64.b64decode(values),
+            sketch=None if numbers is None else Sketch(numbers[0], tuple(numbers[1:]), fields.get("special", "")),
         )
 
 

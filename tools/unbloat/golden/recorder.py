@@ -17,6 +17,7 @@ from unbloat.errors import WorkloadError
 from unbloat.golden import files, values
 from unbloat.golden.leaf import Leaf, lines, text
 from unbloat.golden.ledger import Entry, Ledger, digest_of
+from unbloat.golden.sketch import sketch
 
 if TYPE_CHECKING:
     import torch
@@ -138,7 +139,8 @@ class Recorder:
         self._names[name] += 1
         if self._names[name] > 1:
             name = f"{name}#{self._names[name]}"
-        keep = math.prod(leaf.shape) <= SMALL or self._is_captured(name)
+        small = math.prod(leaf.shape) <= SMALL
+        keep = small or self._is_captured(name)
         self._entries.append(
             Entry(
                 name=name,
@@ -148,6 +150,7 @@ class Recorder:
                 digest=digest_of(leaf.dtype, leaf.shape, leaf.raw),
                 preview=leaf.preview,
                 values=bytes(leaf.raw) if keep else None,
+                sketch=None if small else sketch(leaf.dtype, leaf.raw),
             )
         )
 

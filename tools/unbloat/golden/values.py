@@ -90,8 +90,8 @@ def _container(name: str, value: Any, publish: Publish, inside: frozenset[int]) 
     match value:
         case dict():
             _only_plain_keys(name, value)
-            keys = [repr(key) for key in value]
-            parts = [(f"{name}[{key}]" if isinstance(key, int) else f"{name}.{key}", value[key]) for key in value]
+            keys = [publish(repr(key)) for key in value]
+            parts = [(f"{name}[{key}]" if isinstance(key, int) else f"{name}.{publish(key)}", value[key]) for key in value]
         case tuple() if hasattr(value, "_fields"):
             keys = list(value._fields)
             parts = [(f"{name}.{field}", part) for field, part in zip(keys, value, strict=True)]

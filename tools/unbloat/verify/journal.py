@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from unbloat.atomic import replace_text
+
 _CONTENT = {
     "begin": frozenset({"key"}),
     "accepted": frozenset({"removals"}),
@@ -44,10 +46,7 @@ class Journal:
             os.fsync(file.fileno())
 
     def _rewrite(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".part")
-        temporary.write_text("".join(map(_line, self.events)), encoding="utf-8")
-        temporary.replace(self.path)
+        replace_text(self.path, "".join(map(_line, self.events)))
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
