@@ -3,6 +3,9 @@
 The last fifth of each task's pairs was not trained on. As everywhere in the champion, predictions are teacher-forced: when a
 cell is predicted, the target's cells before it are given. That makes cells easier than in free decoding, so each figure is
 to be read beside those of predictors that know nothing.
+
+The model may also answer "undecided" or hedge a colour, which its loss rewards where it is not sure and the metrics count as
+wrong. "Decided" is the colour that it would choose: a colour and its hedge together.
 """
 
 from __future__ import annotations
@@ -36,6 +39,9 @@ from scripting import (
     write_text,
 )
 
+COLOURS_AND_PAD = 11
+FIRST_HEDGE = 12
+
 FIGURES = ("cell_accuracy", "grid_accuracy", "copy_rate", "change_recall", "change_precision")
 METRICS = REPRODUCTION / "legacy" / "champion" / "utils" / "metrics.py"
 
@@ -65,14 +71,14 @@ def main(arguments: list[str]) -> int:
     load_weights(model, checkpoint["state_dict"], options.checkpoint)
     split = load_split(config, options.data, task_ids, options.seed, held_out=options.pairs)
     samples = by_task(split)
-    predictions = predicted(model, samples, options.batch_size)
-    report = measured(samples, predictions, categories(options.data, task_ids))
+    answers = predicted(model, samples, options.batch_size)
+    report = measured(samples, answers, categories(options.data, task_ids))
     report["checkpoint"] = {"file": options.checkpoint.name, "step": checkpoint.get("global_step")}
     write_json(options.out / "evaluation.json", report)
     write_text(options.out / "evaluation.md", table(report))
     for task_id, (src, tgt, *_) in samples.items() if options.panels > 0 else ():
         shown = range(min(options.panels, len(src)))
-        rows = [picture_row(src[number], tgt[number], predictions[task_id][number]) for number in shown]
+        rows = [picture_row(src[number], tgt[number], answers["model"][task_id][number]) for number in shown]
         save_panels(options.out / "panels" / f"{task_id}.png", rows)
     print(table(report))
     return 0
@@ -86,22 +92,36 @@ def by_task(split: Split) -> dict[str, Columns]:
     }
 
 
-def predicted(model: Any, samples: Mapping[str, Columns], batch_size: int) -> dict[str, torch.Tensor]:
-    """The class of each cell, by task."""
+Answers = Mapping[str, Mapping[str, torch.Tensor]]  # the class of each cell [N, 30, 30], by way of choosing and task
+
+
+def predicted(model: Any, samples: Mapping[str, Columns], batch_size: int) -> Answers:
+    """What the model answers, and what it answers when it must decide."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).eval()
-    found: dict[str, torch.Tensor] = {}
+    found: dict[str, dict[str, torch.Tensor]] = {"model": {}, "decided": {}}
     total = sum(len(columns[0]) for columns in samples.values())
     with torch.inference_mode(), Progress(console=Console(stderr=True)) as progress:
         bar = progress.add_task("predicting", total=total)
         for task_id, columns in samples.items():
-            parts = []
+            parts: dict[str, list[torch.Tensor]] = {"model": [], "decided": []}
             for batch in eval_loader(list(zip(*columns, strict=True)), batch_size):
                 src, tgt, context_in, context_out = (column.to(device) for column in batch[:4])
-                parts.append(model(src, tgt, context_in, context_out).argmax(dim=-1).cpu())
+                logits = model(src, tgt, context_in, context_out)
+                parts["model"].append(logits.argmax(dim=-1).cpu())
+                parts["decided"].append(decided(logits).argmax(dim=-1).cpu())
                 progress.advance(bar, len(src))
-            found[task_id] = torch.cat(parts)
+            for name, tensors in parts.items():
+                found[name][task_id] = torch.cat(tensors)
     return found
+
+
+def decided(logits: torch.Tensor) -> torch.Tensor:
+    r"""A colour and its hedge together, :math:`a_c = \log(e^{z_c} + e^{z_{12+c}})`; [..., 24] or [..., 11] to [..., 11]."""
+    if logits.size(-1) == COLOURS_AND_PAD:
+        return logits
+    hedges = logits[..., FIRST_HEDGE : FIRST_HEDGE + COLOURS_AND_PAD]
+    return torch.logaddexp(logits[..., :COLOURS_AND_PAD], hedges)
 
 
 def copied(src: torch.Tensor, tgt: torch.Tensor) -> torch.Tensor:
@@ -122,11 +142,10 @@ def cell_before(src: torch.Tensor, tgt: torch.Tensor) -> torch.Tensor:
 
 
 BASELINES: dict[str, Predictor] = {"copy": copied, "commonest colour": commonest, "cell before": cell_before}
+COMPARED = ("decided", *BASELINES)
 
 
-def measured(
-    samples: Mapping[str, Columns], predictions: Mapping[str, torch.Tensor], categories: Mapping[str, str]
-) -> dict[str, Any]:
+def measured(samples: Mapping[str, Columns], answers: Answers, categories: Mapping[str, str]) -> dict[str, Any]:
     """Figures of the model and the baselines for each task, each category and all together."""
     metrics = legacy_metrics()
     groups: dict[str, dict[str, list[str]]] = {"tasks": {task_id: [task_id] for task_id in samples}, "categories": {}}
@@ -136,17 +155,15 @@ def measured(
     groups["all"] = {"all": list(samples)}
     report: dict[str, Any] = {"teacher_forced": True}
     for kind, members in groups.items():
-        report[kind] = {name: _figures(metrics, task_ids, samples, predictions) for name, task_ids in members.items()}
+        report[kind] = {name: _figures(metrics, task_ids, samples, answers) for name, task_ids in members.items()}
     for task_id in samples:
         report["tasks"][task_id]["category"] = categories[task_id]
     return report
 
 
-def _figures(
-    metrics: ModuleType, task_ids: Sequence[str], samples: Mapping[str, Columns], predictions: Mapping[str, torch.Tensor]
-) -> dict[str, Any]:
+def _figures(metrics: ModuleType, task_ids: Sequence[str], samples: Mapping[str, Columns], answers: Answers) -> dict[str, Any]:
     src, tgt = (torch.cat([samples[task_id][column] for task_id in task_ids]) for column in (0, 1))
-    predictors = {"model": torch.cat([predictions[task_id] for task_id in task_ids])}
+    predictors = {name: torch.cat([found[task_id] for task_id in task_ids]) for name, found in answers.items()}
     predictors |= {name: predict(src, tgt) for name, predict in BASELINES.items()}
     figures: dict[str, Any] = {"pairs": len(src)}
     for name, guess in predictors.items():
@@ -180,19 +197,19 @@ def table(report: Mapping[str, Any]) -> str:
     """The report as Markdown."""
     lines = [
         f"Checkpoint `{report['checkpoint']['file']}`, step {report['checkpoint']['step']}. Held-out pairs, teacher-forced; "
-        "in %. The baselines' columns are cell / grid accuracy.",
+        "in %. The last columns are cell / grid accuracy: of the model where it must decide, and of the baselines.",
         "",
         "| task | category | pairs | cell | grid | copy rate | change recall | change precision | "
-        + " | ".join(BASELINES)
+        + " | ".join(COMPARED)
         + " |",
-        "|---" * (8 + len(BASELINES)) + "|",
+        "|---" * (8 + len(COMPARED)) + "|",
     ]
     rows = [(task_id, found["category"], found) for task_id, found in report["tasks"].items()]
     rows += [("all of", category, found) for category, found in report["categories"].items()]
     rows += [("**all**", "", found) for found in report["all"].values()]
     for name, category, found in rows:
         own = [f"{100 * found['model'][figure]:.2f}" for figure in FIGURES]
-        others = [f"{100 * found[name]['cell_accuracy']:.2f} / {100 * found[name]['grid_accuracy']:.2f}" for name in BASELINES]
+        others = [f"{100 * found[name]['cell_accuracy']:.2f} / {100 * found[name]['grid_accuracy']:.2f}" for name in COMPARED]
         lines.append(f"| {' | '.join([name, category, str(found['pairs']), *own, *others])} |")
     return "\n".join(lines) + "\n"
 

@@ -95,7 +95,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ScriptError: the file is missing, is broken, or is no checkpoint of the champion.
     """
     if not path.is_file():
-        raise ScriptError(f"{path}: is not a file; check --checkpoint, or train one with train.py")
+        raise ScriptError(f"{path}: is not a file; check the path, or train one with train.py")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError) as error:

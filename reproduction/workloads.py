@@ -7,45 +7,54 @@ it repeatable (seeds, one worker thread) is added from outside: the package itse
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
-from unittest.mock import patch
+from typing import Any, cast
 
-import numpy as np
+import champion_data
+import pytorch_lightning as pl
 import torch
+from champion_data import (
+    CONFIG,
+    TASKS,
+    Columns,
+    Item,
+    champion_config,
+    check_tasks,
+    collate,
+    eval_loader,
+    load_split,
+    seed_everything,
+    single_worker_pools,
+    stack,
+    validation_count,
+)
+from champion_runs import (
+    CHECKPOINT,
+    PRECISION,
+    Recorder,
+    Watch,
+    champion_checkpoint,
+    default_dtype,
+    parameters,
+    record_written,
+    watched_fits,
+    without_noise,
+)
 from omegaconf import DictConfig, OmegaConf
-from task_files import TaskFileError, check_task_file
+from scripting import load_weights, sha256
+from task_files import check_task_file
 from torch.utils.data import DataLoader, TensorDataset
-
-REPRODUCTION = Path(__file__).resolve().parent
-CONFIG = REPRODUCTION / "configs" / "champion.yaml"
-TASKS = REPRODUCTION.parent / "data" / "tasks"
+from train import ChampionData, champion_and_trainer, complete
 
 TASK_COUNT = 18
 SEED = 307
 FINETUNE_TASKS = ("88a62173", "9172f3a0")
 FINETUNE_PAIRS = 12
 FINETUNE_BATCH = 4
-FINETUNE_VALIDATION = 0.2
-
-Item = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-Columns = tuple[torch.Tensor, ...]  # src, tgt, ctx_in, ctx_out, task index; the first dimension is the sample
-
-
-class Recorder(Protocol):
-    """The part of the golden recorder that the workloads use."""
-
-    workdir: Path
-
-    def record(self, name: str, value: object) -> None: ...
-
-    def rng(self, name: str) -> None: ...
-
-    def files(self, name: str, folder: Path) -> None: ...
+TRAINED_SAMPLES = 1
+SHOWN_PAIRS = 4
+SMALL_CANVAS = 4
 
 
 def prepare(golden: Recorder) -> None:
@@ -77,11 +86,153 @@ def prepare_finetune(golden: Recorder) -> None:
     golden.files("files", golden.workdir)
 
 
-def champion_config(tasks: Path) -> DictConfig:
-    """The pinned config, reading its training data from `tasks`."""
-    config = cast(DictConfig, OmegaConf.load(CONFIG))
-    config.data.training_data_dir = str(tasks)
-    return config
+def load(golden: Recorder) -> None:
+    """The champion built anew from the pinned config, then with every tensor of the checkpoint."""
+    from champion.model.trainer import TransformerTrainer
+
+    checkpoint = champion_checkpoint()
+    golden.record("files", {file.name: sha256(file) for file in (CONFIG, CHECKPOINT)})
+    golden.record("checkpoint.keys", list(checkpoint))
+    golden.record("checkpoint.hyper_parameters", json.dumps(checkpoint["hyper_parameters"]))
+    seed_everything(SEED)
+    model = TransformerTrainer(champion_config(Path("tasks")))
+    golden.rng("built.rng")
+    load_weights(model, checkpoint["state_dict"], CHECKPOINT)
+    golden.model("loaded", model)
+    golden.record("hyper_parameters", json.dumps(dict(model.hparams)))
+    golden.rng("loaded.rng")
+
+
+def infer(golden: Recorder) -> None:
+    """Answers of the checkpoint with and without contexts and targets, and Lightning's evaluation loops."""
+    infer_in(golden, torch.float32)
+
+
+def finetune(golden: Recorder) -> None:
+    """The fine-tuner on two tasks, on the way that its own `main` takes."""
+    finetune_in(golden, torch.float32, FINETUNE_TASKS, pairs=3, epochs=2)
+
+
+def train(golden: Recorder) -> None:
+    """Training from scratch: two epochs of two steps, each with a validation."""
+    train_in(golden, torch.float32, epochs=2, steps=2)
+
+
+def infer_float64(golden: Recorder) -> None:
+    """As `infer`; in double precision the answers hold on any machine."""
+    infer_in(golden, torch.float64)
+
+
+def finetune_float64(golden: Recorder) -> None:
+    """As `finetune`, with one sample of one task for one epoch."""
+    finetune_in(golden, torch.float64, FINETUNE_TASKS[:1], pairs=2, epochs=1)
+
+
+def train_float64(golden: Recorder) -> None:
+    """As `train`, with one step an epoch."""
+    train_in(golden, torch.float64, epochs=2, steps=1)
+
+
+def infer_in(golden: Recorder, dtype: torch.dtype) -> None:
+    from champion.model.trainer import TransformerTrainer
+
+    champion_checkpoint()
+    without_noise()
+    seed_everything(SEED)
+    config = champion_config(Path("tasks"))
+    model = TransformerTrainer.load_from_checkpoint(CHECKPOINT, map_location="cpu", weights_only=True, config=config)
+    model = model.to(dtype).eval()
+    items = load_split(config, TASKS, FINETUNE_TASKS, SEED, pairs=SHOWN_PAIRS).train[1:4]
+    golden.record("samples", list(collate(items)))
+    source, target, inputs, outputs, _ = collate(items[:2])
+    calls = {
+        "both": (source, target, inputs, outputs),
+        "one": (source[:1], target[:1], inputs[:1], outputs[:1]),
+        "no_contexts": (source[:1], target[:1]),
+        "no_target": (source[:1], None, inputs[:1], outputs[:1]),
+        "source_only": (source[:1],),
+    }
+    for name, arguments in calls.items():
+        with torch.no_grad():
+            logits = model(*arguments)
+        golden.record(f"{name}.logits", logits)
+        golden.record(f"{name}.answer", logits.argmax(dim=-1))
+    golden.rng("answers.rng")
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        precision=PRECISION[dtype],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    golden.record("validate", trainer.validate(model, eval_loader(items, 2), verbose=False))
+    # Decoding without a target takes a forward pass for every two cells, so the canvas is small here.
+    *grids, index = items[0]
+    small = cast(Item, (*(grid[..., :SMALL_CANVAS, :SMALL_CANVAS] for grid in grids), index))
+    golden.record("predict", trainer.predict(model, eval_loader([small], 1)))
+    golden.record("test", trainer.test(model, eval_loader(items[:1], 1), verbose=False))
+    golden.record("parameters", parameters(model))
+    golden.rng("end.rng")
+
+
+def finetune_in(golden: Recorder, dtype: torch.dtype, task_ids: Sequence[str], pairs: int, epochs: int) -> None:
+    from champion.model.finetune import (
+        TaskFineTuner,
+        load_base_model,
+        prepare_dataloaders_and_map,
+        select_tasks_to_finetune,
+    )
+
+    champion_checkpoint()
+    without_noise()
+    seed_everything(SEED)
+    copy_tasks(task_ids, pairs, golden.workdir / "tasks")
+    (golden.workdir / "base.ckpt").symlink_to(CHECKPOINT)
+    config = champion_config(Path("tasks"))
+    config.training.precision = 64 if dtype is torch.float64 else 32
+    config.finetuning.max_epochs = epochs
+    OmegaConf.update(config, "finetuning.base_model_checkpoint", "base.ckpt", force_add=True)
+    base = load_base_model(config).to(dtype)
+    with single_worker_pools():
+        training, validation, indices = prepare_dataloaders_and_map(config)
+    tuner = TaskFineTuner(base, config)
+    chosen = select_tasks_to_finetune(config, indices)
+    golden.record("chosen", chosen)
+    tuner.selected_tasks = chosen
+    with watched_fits(golden, chosen):
+        results = tuner.run_all_tasks(training, validation, indices)
+    failed = {task_id: result["error"] for task_id, result in results.items() if "error" in result}
+    if failed:
+        raise RuntimeError(f"the fine-tuner failed: {failed}")
+    record_written(golden, "results", golden.workdir / config.finetuning.save_dir)
+    golden.record("base", parameters(base))
+    golden.rng("end.rng")
+
+
+def train_in(golden: Recorder, dtype: torch.dtype, epochs: int, steps: int) -> None:
+    config = champion_config(Path("tasks"))
+    split = load_split(config, TASKS, FINETUNE_TASKS, SEED, pairs=SHOWN_PAIRS)
+    settings = {
+        "accelerator": "cpu",
+        "devices": "1",
+        "strategy": "auto",
+        "precision": PRECISION[dtype],
+        "seed": SEED,
+        "epochs": epochs,
+        "steps_per_epoch": steps,
+        "batch_size": TRAINED_SAMPLES,
+        "limit_val_batches": 1,
+        "checkpoint_every": 1,
+    }
+    complete(settings, config, len(split.train))
+    with default_dtype(dtype):
+        model, trainer = champion_and_trainer(settings, config, [Watch(golden, "fit", closely=True)], logger=False)
+    golden.model("fresh", model)
+    trainer.fit(model, datamodule=ChampionData(settings, split))
+    golden.model("trained", model)
+    record_written(golden, "files", golden.workdir)
 
 
 def portable(config: DictConfig) -> dict[str, Any]:
@@ -89,19 +240,6 @@ def portable(config: DictConfig) -> dict[str, Any]:
     values = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     values["data"]["training_data_dir"] = Path(values["data"]["training_data_dir"]).name
     return values
-
-
-def check_tasks(folder: Path, count: int) -> None:
-    """Refuse a folder that is incomplete or holds a damaged file, before the package skips what it dislikes.
-
-    Raises:
-        TaskFileError: a file is damaged, or there are not `count` of them.
-    """
-    files = sorted(folder.glob("*.json"))
-    if len(files) != count:
-        raise TaskFileError(f"{folder}: holds {len(files)} task files, expected {count}; run `python -m data.generate`")
-    for file in files:
-        check_task_file(file)
 
 
 def copy_tasks(task_ids: Sequence[str], pairs: int, folder: Path) -> None:
@@ -117,38 +255,11 @@ def copy_tasks(task_ids: Sequence[str], pairs: int, folder: Path) -> None:
 
 def prepared(golden: Recorder, config: DictConfig) -> tuple[list[Item], list[Item], dict[str, int]]:
     """Run the package's preparation repeatably and record what it does to the random generators."""
-    seed_everything()
+    seed_everything(SEED)
     golden.rng("before_prepare")
-    with single_worker_pools():
-        from champion.data.data_preparation import prepare_data
-
-        train, validation, task_ids = prepare_data(config)
+    found = champion_data.prepared(config, SEED)
     golden.rng("after_prepare")
-    return list(items_of(train)), list(items_of(validation)), task_ids
-
-
-def seed_everything() -> None:
-    random.seed(SEED)
-    np.random.seed(SEED)
-    torch.manual_seed(SEED)
-
-
-@contextmanager
-def single_worker_pools() -> Iterator[None]:
-    """One worker per thread pool: contexts come from one shared generator, so their order must be the tasks' order."""
-    original = ThreadPoolExecutor.__init__
-
-    def with_one_worker(self: ThreadPoolExecutor, max_workers: int | None = None, *arguments: Any, **options: Any) -> None:
-        original(self, 1, *arguments, **options)
-
-    with patch.object(ThreadPoolExecutor, "__init__", with_one_worker):
-        yield
-
-
-def items_of(dataset: Any) -> Iterator[Item]:
-    """By index: the package's datasets promise no iteration."""
-    for index in range(len(dataset)):
-        yield dataset[index]
+    return found
 
 
 def stacked_by_context(items: Sequence[Item]) -> dict[str, object]:
@@ -170,30 +281,13 @@ def bucketed(items: Sequence[Item]) -> dict[int, Columns]:
     buckets: dict[int, list[Item]] = {}
     for item in items:
         buckets.setdefault(int(item[4]), []).append(item)
-    return {index: _columns(bucket) for index, bucket in sorted(buckets.items())}
-
-
-def _columns(items: Sequence[Item]) -> Columns:
-    sources, targets, contexts_in, contexts_out, indices = zip(*items, strict=True)
-    return (
-        torch.stack(sources),
-        torch.stack(targets),
-        torch.stack(_equally_many(contexts_in)),
-        torch.stack(_equally_many(contexts_out)),
-        torch.stack(indices),
-    )
-
-
-def _equally_many(contexts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    most = max(len(context) for context in contexts)
-    return [torch.cat([context, context.new_zeros(most - len(context), *context.shape[1:])]) for context in contexts]
+    return {index: stack(bucket, filler=0) for index, bucket in sorted(buckets.items())}
 
 
 def split(columns: Columns) -> tuple[Columns, Columns]:
-    """The last fifth validates, at least one sample and never all of them."""
+    """By the fine-tuner's rule: the last fifth validates."""
     count = len(columns[0])
-    validation = min(max(1, int(FINETUNE_VALIDATION * count)), count - 1)
-    first = count - validation
+    first = count - validation_count(count)
     return tuple(column[:first] for column in columns), tuple(column[first:] for column in columns)
 
 

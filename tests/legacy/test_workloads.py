@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import pickle
 import random
@@ -122,3 +123,56 @@ def test_missing_tasks_stop_the_run(workloads: ModuleType, tmp_path: Path, monke
     (workloads.TASKS / "05269061.json").unlink()
     with pytest.raises(ValueError, match="holds 2 task files, expected 3"):
         _run(workloads.prepare, tmp_path / "run", monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["load", "infer", "infer_float64", "finetune", "finetune_float64"])
+def test_missing_checkpoint_is_one_clear_error(
+    name: str, workloads: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = tmp_path / "weights" / "champion_bootstrap.ckpt"
+    monkeypatch.setattr(importlib.import_module("champion_runs"), "CHECKPOINT", missing)
+    with pytest.raises(ValueError, match=r"weights/champion_bootstrap\.ckpt: is not a file; .*train") as raised:
+        _run(getattr(workloads, name), tmp_path / "run", monkeypatch)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_a_run_wrote_is_recorded_by_content(tmp_path: Path) -> None:
+    runs = importlib.import_module("champion_runs")
+    weight = torch.rand(2, 3)
+    content = {
+        "epoch": 3,
+        "pytorch-lightning_version": "2.0",
+        "state_dict": {"core_model.weight": weight, "model.weight": weight, "scalar": torch.tensor(1.0)},
+        "hyper_parameters": {"lr": 0.1, "layers": [1, 2]},
+        "loops": {"fit": {"done": 3}},
+        "callbacks": {"random": {"numbers": list(range(600)), "mixed": [1, None]}},
+    }
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "train.log").write_text("12:00 started")
+    (tmp_path / "task").mkdir()
+    torch.save(content, tmp_path / "task" / "best.ckpt")
+    (tmp_path / "results.json").write_text(json.dumps({"t": {"prediction": [[[1, 2], [3, 4]]], "ragged": [[1], [2, 3]]}}))
+    golden = FakeRecorder(tmp_path)
+    runs.record_written(golden, "files", tmp_path)
+
+    assert golden.entries["files"] == ["results.json", "task/best.ckpt"]
+    results = golden.entries["files/results.json"]["t"]
+    assert results["prediction"].shape == (1, 2, 2)
+    assert [list(row) for row in results["ragged"]] == [[1], [2, 3]]
+    checkpoint = {name.removeprefix("files/task/best.ckpt."): value for name, value in golden.entries.items()}
+    assert checkpoint["names"] == "core_model.weight = model.weight\nscalar"
+    assert list(checkpoint["state"]) == ["core_model.weight", "scalar"]
+    assert json.loads(checkpoint["hyper_parameters"]) == content["hyper_parameters"]
+    assert checkpoint["callbacks"]["random"]["numbers"].shape == (600,)
+    assert checkpoint["callbacks"]["random"]["mixed"] == [1, None]
+    assert checkpoint["epoch"] == 3
+    assert "pytorch-lightning_version" in checkpoint["keys"] and "pytorch-lightning_version" not in checkpoint
+
+
+def test_every_workload_takes_the_recorder_alone(workloads: ModuleType) -> None:
+    names = [name for name, value in vars(workloads).items() if getattr(value, "__module__", "") == "workloads"]
+    found = [name for name in names if inspect.signature(getattr(workloads, name)).parameters.keys() == {"golden"}]
+    assert found == [
+        *("prepare", "prepare_finetune", "load", "infer", "finetune", "train"),
+        *("infer_float64", "finetune_float64", "train_float64"),
+    ]

@@ -97,16 +97,30 @@ def test_baselines(baseline: str, expected: torch.Tensor, evaluate: Any) -> None
 def test_figures_of_a_perfect_prediction(evaluate: Any) -> None:
     src, tgt = _canvas([1, 1], [2, 1]), _canvas([1, 3], [2, 1])
     nothing = torch.zeros(1)
-    report = evaluate.measured({"a": (src, tgt, nothing, nothing, nothing)}, {"a": tgt}, {"a": "S1"})
+    answers = {"model": {"a": tgt}, "decided": {"a": src}}
+    report = evaluate.measured({"a": (src, tgt, nothing, nothing, nothing)}, answers, {"a": "S1"})
     figures = report["tasks"]["a"]
     assert figures["model"] == {
         "cell_accuracy": 1.0, "grid_accuracy": 1.0, "copy_rate": 0.9375, "change_recall": 1.0, "change_precision": 1.0
     }  # fmt: skip
-    assert (figures["copy"]["cell_accuracy"], figures["copy"]["change_recall"]) == (0.75, 0.0)
+    for name in ("copy", "decided"):
+        assert (figures[name]["cell_accuracy"], figures[name]["change_recall"]) == (0.75, 0.0)
+
+
+@pytest.mark.parametrize("classes", [24, 11])
+def test_a_colour_counts_with_its_hedge(classes: int, evaluate: Any) -> None:
+    logits = torch.full((1, 1, 2, classes), -20.0)
+    logits[0, 0, :, 3] = 1.0
+    if classes == 24:
+        logits[0, 0, 0, 12 + 5] = 2.0  # surer of colour 5, yet hedging
+        logits[0, 0, 1, [11, 23]] = 9.0  # undecided, or finished: no colour
+    found = evaluate.decided(logits)
+    assert found.shape == (1, 1, 2, 11)
+    assert found.argmax(dim=-1).tolist() == [[[5 if classes == 24 else 3, 3]]]
 
 
 BROKEN = {
-    "missing": (lambda file: file.unlink(), "is not a file; check --checkpoint"),
+    "missing": (lambda file: file.unlink(), "is not a file; check the path"),
     "text": (lambda file: file.write_text("no checkpoint"), "is not a readable checkpoint ("),
     "cut off": (lambda file: file.write_bytes(file.read_bytes()[:9000]), "is not a readable checkpoint ("),
     "pickled code": (lambda file: torch.save({"state_dict": print}, file), "is not a readable checkpoint ("),
