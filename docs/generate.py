@@ -6,6 +6,9 @@ import sys
 import textwrap
 from pathlib import Path
 
+from legacy_page import PACKAGE, legacy_page
+from missing_source import inferences_block
+from training_page import training_pages
 from unbloat.measure import Measure, measure_source
 from unbloat.plan.passes import STAGES
 from unbloat.report.tables import gone
@@ -60,9 +63,14 @@ def with_block(text: str, name: str, block: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Every generated page, or page with generated blocks, as it should be."""
-    readme = ROOT / "README.md"
-    text = with_block(readme.read_text(encoding="utf-8"), "results", results_block())
-    return {readme: text, ROOT / "docs" / "passes.md": passes_page()}
+    docs = ROOT / "docs"
+    blocks = {
+        ROOT / "README.md": ("results", results_block()),
+        docs / "missing-source.md": ("inferences", inferences_block(PACKAGE)),
+    }
+    found = {path: with_block(path.read_text(encoding="utf-8"), *block) for path, block in blocks.items()}
+    found |= {docs / "passes.md": passes_page(), docs / "legacy.md": legacy_page()}
+    return found | training_pages(ROOT / "weights", docs)
 
 
 def main() -> int:
@@ -71,6 +79,7 @@ def main() -> int:
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             stale.append(path.relative_to(ROOT).as_posix())
             if "--check" not in sys.argv:
+                path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8")
     print(f"{'stale' if '--check' in sys.argv else 'written'}: {', '.join(stale) or 'nothing'}")
     return 1 if stale and "--check" in sys.argv else 0
