@@ -14,14 +14,23 @@ import os
 import resource
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import chdir
 from pathlib import Path
 from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from champion_data import BatchStream, Item, Split, eval_loader, load_split, seed_everything, select_tasks, train_loader
+from champion_data import (
+    BatchStream,
+    Item,
+    Split,
+    eval_loader,
+    load_split,
+    seed_everything,
+    select_tasks,
+    train_loader,
+)
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -30,11 +39,8 @@ from scripting import (
     ScriptError,
     add_common_options,
     load_config,
-    load_weights,
     positive,
-    read_checkpoint,
     run,
-    sha256,
     task_names,
     use_tree,
     write_json,
@@ -47,7 +53,6 @@ DEFAULTS: dict[str, Any] = COMMON_DEFAULTS | {
     "resume": False,
     "quick": False,
     "seed": 42,
-    "weights": None,
     "accelerator": "auto",
     "devices": "1",
     "strategy": "auto",
@@ -70,18 +75,15 @@ def main(arguments: list[str]) -> int:
     config = load_config(folder / "config.yaml" if settings["resume"] else settings["config"])
     split = load_split(config, settings["data"], task_ids, settings["seed"])
     complete(settings, config, len(split.train))
-    starts_elsewhere = settings["weights"] is not None and not settings["resume"]
-    first = read_checkpoint(settings["weights"]) if starts_elsewhere else None
     if _is_main_process():
         write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
         saved = {key: value for key, value in settings.items() if key not in FREE_WHEN_RESUMED or key == "epochs"}
-        saved["weights"] = sha256(settings["weights"]) if first is not None else settings["weights"]
         write_json(folder / "run.json", {**saved, "config": Path(settings["config"]).name, "task_ids": task_ids})
     metrics = MetricsFile(folder / "metrics.csv")
     _prepare_further_processes(arguments, settings)
     try:
         with chdir(folder):  # the package writes logs where it runs
-            fit(settings, config, split, metrics, first)
+            fit(settings, config, split, metrics)
     except NotANumber as error:
         print(error)
     if not _is_main_process():
@@ -102,7 +104,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--learning-rate", type=_rate, help="default: the config's optimizer.lr")
     parser.add_argument("--seed", type=int, help="default: 42")
     parser.add_argument("--precision", help="as Lightning has it; default: the config's on CUDA, 32-true elsewhere")
-    parser.add_argument("--weights", type=Path, metavar="CHECKPOINT", help="start with another run's weights, not fresh ones")
     parser.add_argument("--accelerator", help="as Lightning has it (default: auto)")
     parser.add_argument("--devices", help="as Lightning has it (default: 1)")
     parser.add_argument("--strategy", help="as Lightning has it; several devices need ddp_find_unused_parameters_true")
@@ -211,18 +212,14 @@ def by_turns(items: Sequence[Item]) -> list[Item]:
     return [items[place] for _, place in sorted(keyed)]
 
 
-def fit(
-    settings: dict[str, Any], config: DictConfig, split: Split, metrics: MetricsFile, first: Mapping[str, Any] | None
-) -> None:
-    """Build the champion and train it; everything lands in the current folder. `first` is the checkpoint to start with."""
+def fit(settings: dict[str, Any], config: DictConfig, split: Split, metrics: MetricsFile) -> None:
+    """Build the champion and train it; everything lands in the current folder."""
     interactive = sys.stderr.isatty()
     total = settings["epochs"] * settings["steps_per_epoch"]
     watchers: list[pl.Callback] = [Metrics(metrics, total, say_every=0 if interactive else max(1, min(50, total // 20)))]
     watchers += [TQDMProgressBar()] if interactive else []
     logger = TensorBoardLogger("tensorboard", name="", version="")
     model, trainer = champion_and_trainer(settings, config, watchers, logger)
-    if first is not None:
-        load_weights(model, first["state_dict"], settings["weights"])
     resumed = "last.ckpt" if settings["resume"] else None
     trainer.fit(model, datamodule=ChampionData(settings, split), ckpt_path=resumed, weights_only=True)
 

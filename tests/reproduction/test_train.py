@@ -47,18 +47,6 @@ def test_what_a_run_leaves(trained: Trained) -> None:
     assert json.loads((trained.folder / "run.json").read_text())["task_ids"] == list(TASK_IDS)
 
 
-def test_a_run_starts_with_the_weights_of_another(trained: Trained, place: Place, tmp_path: Path, script: Script) -> None:
-    other = trained.folder / "last.ckpt"
-    options = ("--weights", other, "--learning-rate", 1e-30, *SMALL_RUN)
-    assert script("train", "--out", tmp_path / "run", *place.options(*options))[0] in (0, 1)
-    before, after = (_checkpoint(folder)["state_dict"] for folder in (trained.folder, tmp_path / "run"))
-    # The schedule's smallest rate moves them a little.
-    assert all(torch.allclose(before[name], tensor, rtol=0, atol=1e-4) for name, tensor in after.items())
-    assert len(json.loads((tmp_path / "run" / "run.json").read_text())["weights"]) == 64
-    code, _, errors = script("train", "--out", tmp_path / "none", *place.options("--weights", tmp_path / "no.ckpt"))
-    assert (code, "no.ckpt: is not a file; check the path" in errors) == (2, True)
-
-
 class Killed(BaseException):
     """Nothing in between handles it, as nothing handles a kill."""
 
