@@ -18,7 +18,7 @@ from typing import Any
 from unbloat.edit import Edit, Span, render
 from unbloat.edit.changes import parse
 from unbloat.errors import EditError
-from unbloat.evidence import Facts, LegacyErrors, identifiers_of
+from unbloat.evidence import Facts, LegacyErrors, identifiers_of, program_around
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
 from unbloat.plan.guard import guard_edits, guard_module, guard_source
@@ -70,9 +70,9 @@ class PhaseRun:
         self._stages = stages
         self._sources = {file: _read(subject.legacy / file) for file in subject.sources()}
         self._trees = {file: parse(text) for file, text in self._sources.items()}
-        self._legacy_errors = LegacyErrors(self._trees, facts)
         self._outside = identifiers_of(subject.outside())
         self._files = frozenset(phase.files)
+        self._legacy_errors = LegacyErrors(program_around(self._trees, self._all_files()), facts)
 
     # -- the loop -----------------------------------------------------------------------------------------------
 

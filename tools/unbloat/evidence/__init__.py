@@ -3,10 +3,9 @@
 from unbloat.evidence.binding import BindingTimes
 from unbloat.evidence.config_flow import ConfigFlow
 from unbloat.evidence.facts import Facts, Outcomes
-from unbloat.evidence.program import Module, Program
+from unbloat.evidence.program import Module, Program, program_around
 from unbloat.evidence.purity import Purity
 from unbloat.evidence.references import References, identifiers_of
-from unbloat.evidence.related import related_files
 from unbloat.evidence.support import NOTHING, PinnedArgument, PinnedField, Support, Supports, Unsupported, joined
 from unbloat.evidence.swallow import LOUD, LegacyErrors, Swallowers
 
@@ -30,5 +29,5 @@ __all__ = [
     "Unsupported",
     "identifiers_of",
     "joined",
-    "related_files",
+    "program_around",
 ]

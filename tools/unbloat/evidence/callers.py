@@ -28,7 +28,7 @@ class Callers:
         for module, node in program.walk():
             self._note(module, node)
         for module in program.strangers.values():
-            for node in ast.walk(module.tree):
+            for node in module.nodes:
                 self._note_strange(module, node)
 
     def of(self, function: Function) -> list[tuple[Module, ast.Call, Callee]]:

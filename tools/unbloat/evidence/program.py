@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 from unbloat.evidence.patches import Patches, attribute_stores
-from unbloat.evidence.related import absolute_name, module_name
+from unbloat.evidence.related import absolute_name, module_name, related_files
 from unbloat.evidence.scopes import Binding, Function, ModuleScopes, Scope, analyse_scopes
 
 Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -29,6 +29,7 @@ class Module:
     tree: ast.Module
     scopes: ModuleScopes
     parents: Mapping[ast.AST, ast.AST]
+    nodes: tuple[ast.AST, ...]  # all of them, outermost first: most questions look at each
 
     def statement_of(self, node: ast.AST) -> ast.stmt:
         """The innermost statement that holds `node`."""
@@ -241,7 +242,7 @@ class Program:
                 scope = module.scopes.of_name.get(node) or module.scope_of(node)
                 return self.class_of_self(module, scope, node.id) is not None
 
-            patches.note(((node, module.parents.get(node)) for node in ast.walk(module.tree)), is_module, is_self)
+            patches.note(((node, module.parents.get(node)) for node in module.nodes), is_module, is_self)
         for name in self.stored_by_strangers:
             patches.note_store(name)
         return patches
@@ -271,12 +272,20 @@ class Program:
 
     def walk(self) -> Iterator[tuple[Module, ast.AST]]:
         for module in self.modules.values():
-            for node in ast.walk(module.tree):
+            for node in module.nodes:
                 yield module, node
+
+
+def program_around(trees: Mapping[str, ast.Module], files: frozenset[str]) -> Program:
+    """The program that some files have to do with; the package's other modules are strangers to it."""
+    related = related_files(trees, files)
+    strangers = {file: tree for file, tree in trees.items() if file not in related}
+    return Program({file: trees[file] for file in trees if file in related}, strangers)
 
 
 @lru_cache(maxsize=1024)
 def _module(file: str, tree: ast.Module) -> Module:
     """Trees are never changed in place, so what was found out about one holds as long as it is in use."""
-    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-    return Module(file, module_name(file), tree, analyse_scopes(tree), parents)
+    nodes = tuple(ast.walk(tree))
+    parents = {child: node for node in nodes for child in ast.iter_child_nodes(node)}
+    return Module(file, module_name(file), tree, analyse_scopes(tree), parents, nodes)

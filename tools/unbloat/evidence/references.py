@@ -206,7 +206,7 @@ def _outer_parts(node: ast.AST) -> Iterator[ast.AST]:
 @lru_cache(maxsize=1024)
 def _asked_for_in(module: Module) -> frozenset[str]:
     found: set[str] = set()
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute):
             found.add(node.attr)
         else:
@@ -226,7 +226,7 @@ def module_exports(program: Program) -> frozenset[tuple[str, str]]:
 
 def _exports_to(program: Program, modules: Iterable[Module]) -> frozenset[tuple[str, str]]:
     found = set()
-    for module, node in ((one, node) for one in modules for node in ast.walk(one.tree)):
+    for module, node in ((one, node) for one in modules for node in one.nodes):
         if isinstance(node, ast.alias) and isinstance(module.parents[node], ast.ImportFrom):
             target = program.imported_module(module, module.scope_of(node), node.asname or node.name)
             name = target.name if isinstance(target, Module) else target

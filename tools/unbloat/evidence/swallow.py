@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -200,7 +200,7 @@ class Swallowers:
 
     def _called_by_stranger(self, module: Module) -> Iterator[Function]:
         """What a module that is not followed may call: what it imports, and any method that it has a name for."""
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.Name):
                 found = self._program.definition(module, module.scopes.of_name[node], node.id)
                 if found is not None and isinstance(found[1].node, (*FUNCTIONS, ast.ClassDef)):
@@ -258,14 +258,13 @@ class LegacyErrors:
     An error that surfaces because its handler went is loud only as long as the code that raises it stays.
     """
 
-    def __init__(self, trees: Mapping[str, ast.Module], facts: Facts) -> None:
-        program = Program(trees)
+    def __init__(self, program: Program, facts: Facts) -> None:
         self._modules = program.modules
         self._swallowers = Swallowers(program, facts, frozenset())
         self._nodes = {
             (file, type(node), Span.of(node)): node
             for file, module in program.modules.items()
-            for node in ast.walk(module.tree)
+            for node in module.nodes
             if isinstance(node, ast.stmt | ast.expr)
         }
 

@@ -13,13 +13,12 @@ from unbloat.evidence import (
     Facts,
     LegacyErrors,
     Module,
-    Program,
     Purity,
     References,
     Support,
     Supports,
     Swallowers,
-    related_files,
+    program_around,
 )
 from unbloat.evidence.purity import cannot_raise
 from unbloat.subject import Contract, Veto
@@ -39,9 +38,7 @@ class View:
         legacy_errors: LegacyErrors,
         vetoes: tuple[Veto, ...] = (),
     ) -> None:
-        related = related_files(trees, files)
-        strangers = {file: tree for file, tree in trees.items() if file not in related}
-        self.program = Program({file: trees[file] for file in trees if file in related}, strangers)
+        self.program = program_around(trees, files)
         self.facts = facts
         self.contract = contract
         self.files = files
@@ -79,7 +76,7 @@ class View:
         """Every node of the phase's files that is legacy code, outermost first."""
         for file in sorted(self.files):
             module = self.program.modules[file]
-            for node in ast.walk(module.tree):
+            for node in module.nodes:
                 if not getattr(node, "inserted", False):
                     yield module, node
 

@@ -145,4 +145,4 @@ def _is_unread(view: View, module: Module, name: str, exports: frozenset[tuple[s
         return False
     if any(name in scope.reads and scope.resolve(name) is root for scope in module.scopes.by_node.values()):
         return False
-    return not any(name in names_in_strings(node) for node in ast.walk(module.tree))
+    return not any(name in names_in_strings(node) for node in module.nodes)

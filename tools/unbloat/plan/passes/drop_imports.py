@@ -89,7 +89,7 @@ def _is_read(view: View, module: Module, statement: ast.stmt, name: str, exports
         return True
     if any(name in scope.reads and scope.resolve(name) is holder for scope in module.scopes.by_node.values()):
         return True
-    return any(name in names_in_strings(node) for node in ast.walk(module.tree) if not _is_all_prose(node))
+    return any(name in names_in_strings(node) for node in module.nodes if not _is_all_prose(node))
 
 
 def _is_all_prose(node: ast.AST) -> bool:
