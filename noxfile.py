@@ -65,6 +65,14 @@ def data(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def evaluate(session: nox.Session) -> None:
+    """Measure the committed checkpoint on held-out pairs and draw its answers; `docs` shows them."""
+    prepare(session)
+    checkpoint, folder = "weights/champion_bootstrap.ckpt", "weights/evaluation"
+    session.run("python", "reproduction/evaluate.py", "--checkpoint", checkpoint, "--out", folder, *session.posargs)
+
+
+@nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Write the generated parts of the documentation anew; a test fails while they are stale."""
     prepare(session)

@@ -28,7 +28,7 @@ def _found(cell: float) -> dict[str, float]:
 
 
 def _row() -> dict[str, Any]:
-    return {"pairs": 8, "model": _found(0.9), "copy": _found(0.7), "cell before": _found(0.8)}
+    return {"pairs": 8, "model": _found(0.9), "decided": _found(0.95), "copy": _found(0.7), "cell before": _found(0.8)}
 
 
 @pytest.fixture
@@ -43,7 +43,9 @@ def weights(tmp_path: Path) -> Path:
         "all": {"all": _row()},
         "checkpoint": {"file": "best.ckpt", "step": 3},
     }
-    (tmp_path / "evaluation.json").write_text(json.dumps(report))
+    (tmp_path / "evaluation" / "panels").mkdir(parents=True)
+    (tmp_path / "evaluation" / "panels" / "05269061.png").touch()
+    (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps(report))
     return tmp_path
 
 
@@ -55,7 +57,9 @@ def test_page_and_pictures(weights: Path, tmp_path: Path) -> None:
         "| task files | 2 |",
         "| hours | 2.0 |",
         "| 3 | 1.2500 | 75.00 % | 0.00 % | 50.00 % |",
+        "| samples seen | 6 |",
         "| model | 90.00 % | 12.50 % | 50.00 % |",
+        "![05269061](evaluation/panels/05269061.png)",
         "| `05269061` | A1 | 8 | 90.00 % | 12.50 % | 50.00 % | 80.00 % (cell before) |",
     ):
         assert line in page

@@ -1,8 +1,11 @@
 """Container for the context pairs of one sample."""
+import logging
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 import torch
+
+logger = logging.getLogger(__name__)
 
 # two pairs on the padded canvas
 DEFAULT_SHAPE = (2, 30, 30)
@@ -47,6 +50,10 @@ class ContextPair:
 
     def clone(self) -> "ContextPair":
         return ContextPair(self.context_input.clone(), self.context_output.clone())
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Keys as the trainer expects them."""
+        return {"context_input": self.context_input, "context_output": self.context_output}
 
     def __len__(self) -> int:
         return self.num_pairs

@@ -10,10 +10,14 @@ for new context encoders, see ``generate_yardstick_tasks``.
 
 from champion import pinned
 import concurrent.futures
+import copy
 import json
+import math
+import os
 import random
+import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -38,7 +42,10 @@ def _cfg_get(cfg: Any, dotted: str, default: Any = None) -> Any:
     for part in dotted.split("."):
         if node is None:
             return default
-        node = node.get(part, None) if hasattr(node, "get") else getattr(node, part)
+        try:
+            node = node.get(part, None) if hasattr(node, "get") else getattr(node, part)
+        except Exception:
+            return default
     return default if node is None else node
 
 
@@ -77,11 +84,8 @@ def load_task_files(
     n_inspect = _cfg_get(cfg, "data.inspect_files", INSPECT_FIRST_N)
 
     def _load_one(path: Path) -> Optional[Dict[str, Any]]:
-        try:
-            with open(path, "r", encoding="utf-8") as handle:
-                data = json.load(handle)
-        except (OSError, ValueError) as e:
-            return None
+        with open(path, "r", encoding="utf-8") as handle:
+            data = json.load(handle)
         return data
 
     with concurrent.futures.ThreadPoolExecutor(max_workers=n_workers) as executor:

@@ -158,14 +158,14 @@ def expected_cost_loss(
     .. math:: L = \overline{\sum_k p_k C_k} + \alpha \, \overline{-\log p_y} + \beta \,
               \overline{\max(0, h_{min} - \hat H)}, \quad y = \arg\min_{k < base} C_k, \; h_{min} = 0.05
 
-    The mean of the first and the last term runs over the valid cells (all of them if there is no mask). The
-    anchor is
-    plain cross entropy towards the class that costs least, over valid cells in anchor_mask whose y is not
-    PAD: it keeps a slope towards the colour where prices are flat, and PAD cells would drown the colours. The
-    floor takes back the reward for certainty beyond h_min.
+    The mean of the first term runs over the valid cells (all of them if there is no mask). The anchor is plain
+    cross entropy towards the class that costs least, over valid cells in anchor_mask, PAD cells included: it
+    keeps a slope from a hedge to its class where prices are flat. The floor takes back the reward for certainty
+    beyond h_min, over the valid cells whose y is not PAD: padding may be certain.
 
     [INFERRED] Alternatives considered: anchor over the 11 aggregated classes (no slope from a hedge to its
-    colour); anchor with PAD cells; a quadratic floor, or one on the batch mean.
+    colour); anchor without PAD cells (they then settle on the hedge M_PAD, since the logit of PAD is always 0);
+    a quadratic floor, or one on the batch mean.
 
     logits, costs: [..., K]; masks: [...] bool. Returns a scalar, 0 (with a graph) if no cell is valid.
     """
@@ -177,16 +177,16 @@ def expected_cost_loss(
     valid_mask = valid_mask.bool()
 
     loss = _masked_mean((probs * costs).sum(-1), valid_mask)
+    y_star = costs[..., :base_vocab].argmin(-1)
     if anchor_ce_alpha:
-        y_star = costs[..., :base_vocab].argmin(-1)
-        anchored = valid_mask & (y_star != pad_token_id)
-        if anchor_mask is not None:
-            anchored = anchored & anchor_mask.bool()
+        anchored = valid_mask if anchor_mask is None else valid_mask & anchor_mask.bool()
         nll = -log_p.gather(-1, y_star.unsqueeze(-1)).squeeze(-1)
         loss = loss + anchor_ce_alpha * _masked_mean(nll, anchored)
     if entropy_floor_beta:
         entropy = -(probs * log_p).sum(-1) / math.log(logits.size(-1))
-        loss = loss + entropy_floor_beta * _masked_mean(F.relu(ENTROPY_FLOOR - entropy), valid_mask)
+        loss = loss + entropy_floor_beta * _masked_mean(
+            F.relu(ENTROPY_FLOOR - entropy), valid_mask & (y_star != pad_token_id)
+        )
     return loss
 
 
