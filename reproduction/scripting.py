@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import json
 import pickle
@@ -20,6 +21,8 @@ from yaml import YAMLError
 
 TREES = ("legacy", "stripped")
 
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+
 
 class ScriptError(ValueError):
     """Bad input: where, what is wrong, what to do, in one line."""
@@ -27,11 +30,20 @@ class ScriptError(ValueError):
 
 def run(main: Callable[[list[str]], int]) -> int:
     """Call a script's `main`; bad input becomes one line and exit code 2."""
+    keep_freed_memory()
     try:
         return main(sys.argv[1:])
     except (ScriptError, TaskFileError) as error:
         print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
         return 2
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory: asking anew for an attention map's pages takes a third of a CPU step."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 COMMON_DEFAULTS: dict[str, Any] = {"tree": "legacy", "config": CONFIG, "data": TASKS, "tasks": "all", "threads": 1}

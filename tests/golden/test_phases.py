@@ -34,8 +34,10 @@ def test_phase_reaches_its_goals(phase, champion: Subject) -> None:
 
 @pytest.mark.parametrize("file", sorted(read_tree(SUBJECT.stripped)))
 def test_stripped_file_is_whole(file: str, champion: Subject) -> None:
-    tree = ast.parse((champion.stripped / file).read_text())
-    assert undefined_names(tree) == []
+    """A name that the legacy tests for, and never binds, is no fault of the stripping."""
+    before, after = (folder / file for folder in (champion.legacy, champion.stripped))
+    known = undefined_names(ast.parse(before.read_text())) if before.is_file() else []
+    assert [name for name in undefined_names(ast.parse(after.read_text())) if name not in known] == []
 
 
 def test_surviving_statements_are_verbatim(champion: Subject) -> None:
