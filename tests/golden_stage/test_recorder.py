@@ -35,6 +35,11 @@ def recorded(value: object, tmp_path: Path, **options: Any) -> tuple[Entry, ...]
     return recorder.ledger().entries
 
 
+def shown(value: object) -> str:
+    """A name for a test: that of a set must not depend on its order, which is another in each process."""
+    return (repr(sorted(value)) if isinstance(value, set | frozenset) else repr(value))[:60]
+
+
 LEAVES = [
     (None, "scalar", "none", ()),
     (True, "scalar", "bool", ()),
@@ -61,7 +66,7 @@ LEAVES = [
 ]
 
 
-@pytest.mark.parametrize(("value", "kind", "dtype", "shape"), LEAVES, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize(("value", "kind", "dtype", "shape"), LEAVES, ids=shown)
 def test_a_leaf_is_one_entry_with_its_type_and_shape(
     value: object, kind: str, dtype: str, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
@@ -91,16 +96,11 @@ CONTAINERS = [
 ]
 
 
-@pytest.mark.parametrize(("value", "names"), CONTAINERS, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize(("value", "names"), CONTAINERS, ids=shown)
 def test_a_container_is_its_structure_and_its_parts(value: object, names: list[str], tmp_path: Path) -> None:
     entries = recorded(value, tmp_path)
     assert [entry.name for entry in entries] == names
     assert entries[0].kind == "structure"
-
-
-def shown(value: object) -> str:
-    """A name for a test: that of a set must not depend on its order, which is another in each process."""
-    return repr(sorted(value)) if isinstance(value, set | frozenset) else repr(value)
 
 
 DIFFERENT = [
