@@ -31,6 +31,7 @@ def champion(tmp_path: Path) -> Path:
     ignored = shutil.ignore_patterns(".unbloat", "stripped", "__pycache__")
     shutil.copytree(REPRODUCTION, tmp_path / "reproduction", ignore=ignored)
     shutil.copytree(REPRODUCTION.parent / "data" / "tasks", tmp_path / "data" / "tasks")
+    (tmp_path / "weights").symlink_to(REPRODUCTION.parent / "weights")
     return tmp_path / "reproduction"
 
 
