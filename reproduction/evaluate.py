@@ -63,6 +63,7 @@ def main(arguments: list[str]) -> int:
     use_tree(options.tree)
     task_ids = select_tasks(options.data, task_names(options.tasks))
     config = load_config(options.config)
+    config.logging.log_dir = str(options.out / "logs")
     checkpoint = read_checkpoint(options.checkpoint)
     from champion.model.trainer import TransformerTrainer
 
