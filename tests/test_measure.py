@@ -146,3 +146,9 @@ def test_lines_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert main(["measure", str(tmp_path)]) == 0
     counts = "files=1 bytes=10 lines=1 statements=1 decisions=0 functions=0 normal=9 imports=1 undefined=0"
     assert capsys.readouterr().out.splitlines() == [f"a.py {counts}", f"total {counts}"]
+
+
+def test_a_place_is_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a:100:.py").write_text("x = 1\n")
+    assert main(["measure", str(tmp_path)]) == 0
+    assert "a:100:.py files=1" in capsys.readouterr().out

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from unbloat.errors import SubjectError
-from unbloat.subject import Subject, Veto, load_subject
+from unbloat.subject import Bundle, Step, Subject, Veto, load_subject
 
+REPRODUCTION = Path(__file__).parents[2] / "reproduction"
 STRIP = """\
 [subject]
 package = "pkg"
@@ -70,7 +71,7 @@ FAULTS = [
         'package = "pkg"',
         'packages = "pkg"',
         2,
-        r"\[subject\] packages: unknown key; known: legacy, manifest, package, stripped",
+        r"\[subject\] packages: unknown key; known: installed, legacy, manifest, package, stripped",
     ),
     ('package = "pkg"', "", 1, r"\[subject\] package: is missing"),
     ('package = "pkg"', 'package = ""', 2, r"\[subject\] package: must be a non-empty string"),
@@ -129,6 +130,73 @@ def test_a_fault_is_told_with_its_line(written: str, instead: str, line: int, co
     place = "" if "TOML" in complaint else f":{line}"
     with pytest.raises(SubjectError, match=f"^{re.escape(str(root))}/strip.toml{place}: {complaint}"):
         load_subject(root / "strip.toml")
+
+
+STEPS_AND_BUNDLES = [
+    ('[[restructure]]\nmove = "pkg/module.py"', 1, r"\[restructure\] to: is missing"),
+    ('[[restructure]]\nmove = "../x.py"\nto = "pkg/y.py"', 2, r"\[restructure\] move: must be a module, written pkg/….py"),
+    ('[[restructure]]\nmove = "pkg/module.py"\nto = "y.py"', 3, r"\[restructure\] to: must be a module, written pkg/….py"),
+    ('[[restructure]]\nmerge = "pkg/a.py"\nto = "pkg/y.py"', 2, r"\[restructure\] merge: must be a list of modules"),
+    ('[[restructure]]\nrename = "module:X"\nto = "Y"', 2, r"\[restructure\] rename: must be pkg.MODULE:NAME"),
+    ('[[restructure]]\nrename = "pkg.module:X"\nto = "class"', 3, r"\[restructure\] to: 'class' is no name"),
+    ("[[restructure]]\nlocal_imports = false", 2, r"\[restructure\] local_imports: is written `local_imports = true`"),
+    ('[[restructure]]\nto = "x"', 1, r"\[restructure\]: a step has exactly one of move, merge, rename, local_imports"),
+    (
+        "[[restructure]]\nlocal_imports = true\n[[restructure]]\ncopy = 1",
+        4,
+        r"\[restructure\] copy: unknown key; known: local_",
+    ),
+    ("restructure = 1", 1, r"\[restructure\]: must be written \[\[restructure\]\]"),
+    ("[bundle]\nscripts = []", 1, r"\[bundle\] gate: is missing"),
+    ('[bundle]\nscripts = ["no.py"]\ngate = []', 2, r"\[bundle\] scripts: .*/no.py is no Python file"),
+    ('[bundle]\nscripts = []\ngate = ["no"]', 3, r"\[bundle\] gate: unknown workload 'no'; known: workload"),
+    ('[bundle]\nscripts = []\ngate = ["workload"]\nfiles = 1', 4, r"\[bundle\] files: must be a table"),
+    (
+        '[bundle]\nscripts = []\ngate = ["workload"]\nfiles = {"/x" = "workloads.py"}',
+        4,
+        r"\[bundle\] files: '/x' is no path in",
+    ),
+    ('[bundle]\nscripts = []\ngate = ["workload"]\nmore = 1', 4, r"\[bundle\] more: unknown key; known: files, gate, requires"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "complaint"), STEPS_AND_BUNDLES)
+def test_faults_of_steps_and_bundles(text: str, line: int, complaint: str, root: Path) -> None:
+    (root / "strip.toml").write_text(f"{text}\n{STRIP}")
+    with pytest.raises(SubjectError, match=f"^{re.escape(str(root))}/strip.toml:{line}: {complaint}"):
+        load_subject(root / "strip.toml")
+
+
+def test_steps_and_bundle_are_read(root: Path) -> None:
+    (root / "use.py").write_text("")
+    more = """
+[[restructure]]
+move = "pkg/module.py"
+to = "pkg/sub/new.py"
+[[restructure]]
+merge = ["pkg/a.py", "pkg/b.py"]
+to = "pkg/ab.py"
+[[restructure]]
+rename = "pkg.module:Old"
+to = "New"
+[[restructure]]
+local_imports = true
+[bundle]
+scripts = ["use.py"]
+gate = ["workload"]
+requires = ["x"]
+[bundle.files]
+"data/w.py" = "workloads.py"
+"""
+    (root / "strip.toml").write_text(STRIP + more)
+    subject = load_subject(root / "strip.toml")
+    assert subject.restructure == (
+        Step("move", ("pkg/module.py",), "pkg/sub/new.py"),
+        Step("merge", ("pkg/a.py", "pkg/b.py"), "pkg/ab.py"),
+        Step("rename", ("pkg.module:Old",), "New"),
+        Step("local_imports"),
+    )
+    assert subject.bundle == Bundle((root / "use.py",), ("workload",), {"data/w.py": root / "workloads.py"}, ("x",))
 
 
 # Other ways to write the same.
@@ -209,6 +277,21 @@ def test_an_output_that_holds_something_else(root: Path) -> None:
     (own / "strip.toml").write_text(STRIP.replace('"stripped"', '".."'))
     with pytest.raises(SubjectError, match=rf"\[subject\] stripped: {own} would be replaced, but {own}/strip.toml lies in it"):
         load_subject(own / "strip.toml")
+
+
+def test_two_subjects_in_one_folder_keep_their_records_apart(root: Path) -> None:
+    (root / "other.toml").write_text(STRIP)
+    states = [load_subject(root / name).state for name in ("strip.toml", "other.toml")]
+    assert states == [root / ".unbloat", root / ".unbloat-other"]
+
+
+@pytest.mark.parametrize("name", ["bam_looped", "moe_rdrop_swa"])
+def test_the_legacy_is_a_subject_for_other_configs_too(name: str) -> None:
+    subject = load_subject(REPRODUCTION / f"strip_{name}.toml")
+    assert subject.config_file == REPRODUCTION / "configs" / f"{name}.yaml"
+    assert [workload.name for workload in subject.workloads] == ["prepare", "forward", "train"]
+    own, champion = subject, load_subject(REPRODUCTION / "strip.toml")
+    assert own.state != champion.state and own.stripped != champion.stripped
 
 
 def test_what_a_user_has_written_counts_wherever_the_workloads_lie(root: Path) -> None:

@@ -68,6 +68,19 @@ def test_the_tree_as_it_is_now_is_what_runs(server: Server, subject: Subject) ->
     assert not list(tree.rglob("__pycache__"))
 
 
+def test_folders_without_an_init_are_packages_too(server: Server, subject: Subject) -> None:
+    workload = """
+        def go(golden):
+            from pkg.a.b.c.d.leaf import value
+            golden.record("value", value)
+    """
+    tree, flow = subject(workload)
+    leaf = tree / "pkg" / "a" / "b" / "c" / "d" / "leaf.py"
+    leaf.parent.mkdir(parents=True)
+    leaf.write_text("value = 7")
+    assert isinstance(server.run(tree, flow), Recorded)
+
+
 def test_helpers_beside_the_workload_come_after_the_tree(server: Server, subject: Subject) -> None:
     tree, workload = subject(
         """

@@ -47,19 +47,27 @@ def measure_source(source: str, name: str = "<source>") -> Measure:
     except (SyntaxError, ValueError) as error:
         raise SubjectError(f"{name}: cannot be measured: {error}") from None
     undefined = len(undefined_names(tree))
+    statements = len(counted_statements(tree))
     _drop_docstrings(tree)
     nodes = list(ast.walk(tree))
     return Measure(
         files=1,
         bytes=len(source.encode()),
         lines=source.count("\n"),
-        statements=sum(isinstance(node, ast.stmt) and not isinstance(node, ast.Pass) for node in nodes),
+        statements=statements,
         decisions=sum(map(_decisions, nodes)),
         functions=sum(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in nodes),
         normal=len(ast.unparse(tree).encode()),
         imports=sum(isinstance(node, ast.alias) for node in nodes),
         undefined=undefined,
     )
+
+
+def counted_statements(tree: ast.Module) -> list[ast.stmt]:
+    """The statements of a module that count as such: all but docstrings and `pass`."""
+    nodes = list(ast.walk(tree))
+    docstrings = {node.body[0] for node in nodes if isinstance(node, _DEFINITIONS) and _has_docstring(node)}
+    return [node for node in nodes if isinstance(node, ast.stmt) and not isinstance(node, ast.Pass) and node not in docstrings]
 
 
 def measure_path(path: Path) -> dict[str, Measure]:
@@ -98,7 +106,10 @@ def _decisions(node: ast.AST) -> int:
 
 def _drop_docstrings(tree: ast.Module) -> None:
     for node in ast.walk(tree):
-        if isinstance(node, _DEFINITIONS) and node.body:
-            first = node.body[0]
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-                node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, _DEFINITIONS) and _has_docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+
+
+def _has_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    first = node.body[0] if node.body else None
+    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)

@@ -84,9 +84,10 @@ def importable(code: CodeUnderTest) -> Iterator[None]:
     finally:
         sys.path[:], sys.path_hooks[:] = path, hooks
         _forget_finders(code)
-        for name in set(sys.modules) - loaded:
-            if any(map(code.holds, places_of(sys.modules[name]))):
-                del sys.modules[name]
+        # All are asked before any goes: a namespace package finds its folders through the package that it is in.
+        imported = [name for name in set(sys.modules) - loaded if any(map(code.holds, places_of(sys.modules[name])))]
+        for name in imported:
+            del sys.modules[name]
 
 
 def load_file(file: Path, name: str) -> types.ModuleType:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import tomllib
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from keyword import iskeyword
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from unbloat.errors import SubjectError
-from unbloat.subject.model import Contract, Phase, Subject, Veto, Workload
-from unbloat.subject.sources import parse_file
+from unbloat.subject.installed import Installed, find_installed, unpack
+from unbloat.subject.model import Bundle, Contract, Phase, Step, Subject, Veto, Workload, modules
+from unbloat.subject.sources import parse_file, workload_names
 
 _TABLES: Mapping[str, frozenset[str]] = {
-    "subject": frozenset({"package", "legacy", "stripped", "manifest"}),
+    "subject": frozenset({"package", "legacy", "installed", "stripped", "manifest"}),
     "config": frozenset({"file", "parameters"}),
     "golden": frozenset({"workloads", "preload", "inputs", "seed", "limit"}),
-    "contract": frozenset({"loggers", "logging_setup", "algorithm"}),
+    "contract": frozenset({"loggers", "logging_setup", "engineering", "algorithm"}),
     "phases": frozenset(),
     "veto": frozenset({"at", "reason"}),
+    "restructure": frozenset({"move", "merge", "rename", "local_imports", "to"}),
+    "bundle": frozenset({"scripts", "gate", "files", "requires"}),
 }
+COPIES = ".unbloat/legacy"
+EVERYTHING = "**"
 _PHASE = frozenset({"files", "gate"})
+_STEPS = ("move", "merge", "rename", "local_imports")
+_RENAMED = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _ASSIGNMENT = re.compile(r"^\s*([\w.\s\"'-]+?)\s*=")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _HEADER = re.compile(r"^\s*\[{1,2}\s*([^\[\]]+?)\s*\]{1,2}\s*(?:#.*)?$")
@@ -60,12 +67,13 @@ class _Reader:
     def subject(self) -> Subject:
         self._reject_unknown()
         package = self._text("subject", "package")
-        legacy = self._folder("subject", "legacy")
+        installed = self._installed(package)
+        legacy = self._folder("subject", "legacy") if installed is None else unpack(installed, self.path.parent / COPIES)
         if not package.isidentifier() or not (legacy / package / "__init__.py").is_file():
             raise self._error("subject", "package", f"{legacy / package} holds no __init__.py; is it the package's name?")
-        workloads = self._workloads()
+        workloads = self._workloads(() if installed is None else (installed.origin,))
         subject = Subject(
-            root=self.path.parent,
+            file=self.path,
             package=package,
             legacy=legacy,
             stripped=(self.path.parent / self._text("subject", "stripped")).resolve(),
@@ -76,9 +84,12 @@ class _Reader:
             preload=self._texts("golden", "preload") if "preload" in self._table("golden") else (),
             inputs=self._inputs(),
             seed=self._whole("golden", "seed", 0),
-            phases=self._phases(legacy, package, {workload.name for workload in workloads}),
+            phases=self._phases(legacy, package, [workload.name for workload in workloads]),
             contract=Contract(**{key: self._texts("contract", key) for key in sorted(self._table("contract"))}),
             vetoes=self._vetoes(legacy),
+            installed=None if installed is None else installed.requirement,
+            restructure=self._restructure(package),
+            bundle=self._bundle({workload.name for workload in workloads}),
         )
         self._check_modules(subject)
         self._check_output(subject)
@@ -108,26 +119,32 @@ class _Reader:
             if path is not None and path.is_relative_to(output):
                 raise self._error("subject", "stripped", f"{output} would be replaced, but {path} lies in it")
 
+    def _installed(self, package: str) -> Installed | None:
+        if "installed" not in self._table("subject"):
+            return None
+        if "legacy" in self._table("subject"):
+            raise self._error("subject", "installed", "the sources are either `installed` or in the folder `legacy`, not both")
+        requirement = self._text("subject", "installed")
+        try:
+            return find_installed(requirement, package)
+        except SubjectError as error:
+            raise self._error("subject", "installed", str(error)) from None
+
     # -- the parts ----------------------------------------------------------------------------------------------
 
-    def _workloads(self) -> tuple[Workload, ...]:
+    def _workloads(self, unreadable: tuple[Path, ...]) -> tuple[Workload, ...]:
         file = self._optional_file("golden", "workloads")
         if file is None:
             raise self._error("golden", None, "needs `workloads`, the Python file with the workload functions")
-        tree = parse_file(file)
         limit = float(self._whole("golden", "limit", 300))
-        found = tuple(
-            Workload(node.name, file, node.name, limit)
-            for node in tree.body
-            if isinstance(node, ast.FunctionDef)
-            and not node.name.startswith("_")
-            and [argument.arg for argument in node.args.args] == ["golden"]
-        )
+        found = tuple(Workload(name, file, name, limit, unreadable) for name in workload_names(parse_file(file)))
         if not found:
             raise SubjectError(f"{file}: no workload; write at least one function whose only parameter is `golden`")
         return found
 
-    def _phases(self, legacy: Path, package: str, workloads: set[str]) -> tuple[Phase, ...]:
+    def _phases(self, legacy: Path, package: str, workloads: Sequence[str]) -> tuple[Phase, ...]:
+        if "phases" not in self.data:
+            return (Phase("all", modules(legacy, package), tuple(workloads)),)
         phases = []
         for name, table in self._table("phases").items():
             section = f"phases.{name}"
@@ -139,6 +156,8 @@ class _Reader:
                 raise self._error(section, key, f"unknown key; known: {', '.join(sorted(_PHASE))}")
             files = self._texts(section, "files", table)
             gate = self._texts(section, "gate", table)
+            if files == (EVERYTHING,):
+                files = modules(legacy, package)
             for file in files:
                 if not (legacy / file).is_file():
                     raise self._error(section, "files", f"{file!r} is not a file under {legacy}")
@@ -182,13 +201,70 @@ class _Reader:
             vetoes.append(Veto(file, int(line) if line else None, reason))
         return tuple(vetoes)
 
+    def _restructure(self, package: str) -> tuple[Step, ...]:
+        tables = self.data.get("restructure", [])
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            raise self._error("restructure", None, "must be written [[restructure]]")
+        return tuple(self._step(package, table, number) for number, table in enumerate(tables))
+
+    def _step(self, package: str, table: dict[str, Any], number: int) -> Step:
+        for key in sorted(set(table) - _TABLES["restructure"]):
+            raise self._error("restructure", key, f"unknown key; known: {', '.join(sorted(_TABLES['restructure']))}", number)
+        kinds = [kind for kind in _STEPS if kind in table]
+        if len(kinds) != 1:
+            raise self._error("restructure", None, f"a step has exactly one of {', '.join(_STEPS)}", number)
+        kind = kinds[0]
+        if kind == "local_imports":
+            if table != {"local_imports": True}:
+                raise self._error("restructure", kind, "is written `local_imports = true`, with nothing beside it", number)
+            return Step(kind)
+        what, to = table[kind], self._text("restructure", "to", table, number)
+        if kind == "rename":
+            if not isinstance(what, str) or not _RENAMED.fullmatch(what) or what.partition(".")[0] != package:
+                raise self._error("restructure", kind, f"must be {package}.MODULE:NAME", number)
+            if not to.isidentifier() or iskeyword(to):
+                raise self._error("restructure", "to", f"{to!r} is no name", number)
+            return Step(kind, (what,), to)
+        files = [what] if kind == "move" else what
+        if not isinstance(files, list) or not files or not all(_is_module(file, package) for file in files):
+            what_it_is = "a module" if kind == "move" else "a list of modules"
+            raise self._error("restructure", kind, f"must be {what_it_is}, written {package}/….py", number)
+        if not _is_module(to, package):
+            raise self._error("restructure", "to", f"must be a module, written {package}/….py", number)
+        return Step(kind, tuple(files), to)
+
+    def _bundle(self, workloads: set[str]) -> Bundle | None:
+        if "bundle" not in self.data:
+            return None
+        scripts = tuple((self.path.parent / name).resolve() for name in self._texts("bundle", "scripts"))
+        for script in scripts:
+            if not script.is_file() or script.suffix != ".py":
+                raise self._error("bundle", "scripts", f"{script} is no Python file")
+        gate = self._texts("bundle", "gate")
+        for workload in gate:
+            if workload not in workloads:
+                raise self._error("bundle", "gate", f"unknown workload {workload!r}; known: {', '.join(sorted(workloads))}")
+        if not gate:
+            raise self._error("bundle", "gate", "must not be empty")
+        table = self._table("bundle").get("files", {})
+        if not isinstance(table, dict) or not all(isinstance(source, str) for source in table.values()):
+            raise self._error("bundle", "files", "must be a table of PATH IN THE BUNDLE = FILE OR FOLDER")
+        files = {name: (self.path.parent / source).resolve() for name, source in table.items()}
+        for name, source in files.items():
+            if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise self._error("bundle", "files", f"{name!r} is no path in the bundle")
+            if not source.exists():
+                raise self._error("bundle", "files", f"{source} does not exist")
+        requires = self._texts("bundle", "requires") if "requires" in self._table("bundle") else ()
+        return Bundle(scripts, gate, files, requires)
+
     # -- single values ------------------------------------------------------------------------------------------
 
     def _reject_unknown(self) -> None:
         for table, content in self.data.items():
             if table not in _TABLES:
                 raise self._error(table, None, f"unknown table; known: {', '.join(_TABLES)}")
-            if table in ("phases", "veto"):
+            if table in ("phases", "veto", "restructure"):
                 continue
             if not isinstance(content, dict):
                 raise self._error(table, None, "must be a table")
@@ -258,6 +334,12 @@ class _Reader:
                 if header is None and path == section:
                     header = position
         return header
+
+
+def _is_module(file: object, package: str) -> bool:
+    """Whether it is written as a module of the package."""
+    parts = file.removesuffix(".py").split("/") if isinstance(file, str) and file.endswith(".py") else []
+    return len(parts) > 1 and parts[0] == package and all(part.isidentifier() for part in parts)
 
 
 def _bare(name: str) -> str:

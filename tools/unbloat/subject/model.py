@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ class Workload:
     file: Path
     function: str
     limit: float = 300.0
+    unreadable: tuple[Path, ...] = ()
+    """What no run may read, whichever tree it is about: where pip put the package. Only one tree may hold it."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +46,44 @@ class Contract:
 
     loggers: tuple[str, ...] = ()
     logging_setup: tuple[str, ...] = ()
+    engineering: tuple[str, ...] = ()
+    """Dotted names of functions whose effects nobody asks for: `package.module.function` or `package.module.Class.method`."""
     algorithm: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of restructuring the stripped package.
+
+    `kind` is "move" or "merge" (files to a file), "rename" (MODULE:NAME to a name) or "local_imports" (of nothing to nothing).
+    """
+
+    kind: str
+    what: tuple[str, ...] = ()
+    to: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {', '.join(self.what)} to {self.to}" if self.what else "make imports local"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What lies beside the stripped package in a folder that works alone."""
+
+    scripts: tuple[Path, ...]
+    gate: tuple[str, ...]
+    """The workloads that it has to serve: what they read of the config stays."""
+    files: Mapping[str, Path]
+    """Files and folders to copy, by their path in the bundle."""
+    requires: tuple[str, ...]
+    """Distributions that are needed though nothing imports them by name."""
 
 
 @dataclass(frozen=True)
 class Subject:
     """A package, its pins, its workloads and its phases."""
 
-    root: Path
+    file: Path
     package: str
     legacy: Path
     stripped: Path
@@ -64,23 +97,36 @@ class Subject:
     phases: tuple[Phase, ...]
     contract: Contract
     vetoes: tuple[Veto, ...]
+    installed: str | None = None
+    """NAME==VERSION, if the legacy is a copy of what pip installed."""
+    restructure: tuple[Step, ...] = ()
+    bundle: Bundle | None = None
+
+    @property
+    def root(self) -> Path:
+        """The folder that paths in strip.toml are relative to."""
+        return self.file.parent
 
     @property
     def state(self) -> Path:
-        """Where journals, ledgers and evidence of this subject are kept between runs."""
-        return self.root / ".unbloat"
+        """Where journals, ledgers and evidence of this subject are kept between runs; of two in one folder, apart."""
+        return self.root / (".unbloat" if self.file.name == "strip.toml" else f".unbloat-{self.file.stem}")
 
     def workload(self, name: str) -> Workload:
         return next(workload for workload in self.workloads if workload.name == name)
 
     def sources(self) -> tuple[str, ...]:
         """Every module of the package, as a path relative to the legacy folder."""
-        folder = self.legacy / self.package
-        return tuple(
-            path.relative_to(self.legacy).as_posix() for path in sorted(folder.rglob("*.py")) if "__pycache__" not in path.parts
-        )
+        return modules(self.legacy, self.package)
 
     def outside(self) -> tuple[Path, ...]:
-        """What a user has written: every Python file beside strip.toml or beside a workload file, which may import it."""
-        folders = {self.root, *(workload.file.parent for workload in self.workloads)}
+        """What a user has written, and may import it: Python files beside strip.toml, a workload file or a bundle's script."""
+        scripts = () if self.bundle is None else self.bundle.scripts
+        folders = {self.root, *(workload.file.parent for workload in self.workloads), *(script.parent for script in scripts)}
         return tuple(sorted({path for folder in folders for path in folder.glob("*.py") if path.is_file()}))
+
+
+def modules(tree: Path, package: str) -> tuple[str, ...]:
+    """Every module of a package, as a path relative to the folder that holds it."""
+    found = sorted((tree / package).rglob("*.py"))
+    return tuple(path.relative_to(tree).as_posix() for path in found if "__pycache__" not in path.parts)

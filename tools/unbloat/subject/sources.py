@@ -38,3 +38,14 @@ def parse_file(path: Path) -> ast.Module:
         line = error.lineno if isinstance(error, SyntaxError) else None
         place = f"{path}:{line}" if line else str(path)
         raise SubjectError(f"{place}: not valid Python: {error.msg if isinstance(error, SyntaxError) else error}") from None
+
+
+def workload_names(tree: ast.Module) -> list[str]:
+    """The functions of a file that are workloads: their only parameter is `golden`."""
+    return [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+        and not node.name.startswith("_")
+        and [argument.arg for argument in node.args.args] == ["golden"]
+    ]
