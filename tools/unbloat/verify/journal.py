@@ -15,12 +15,15 @@ _CONTENT = {
     "accepted": frozenset({"removals"}),
     "rejected": frozenset({"removal", "reason"}),
     "round": frozenset({"number"}),
+    "restructured": frozenset({"steps", "left_out"}),
     "done": frozenset({"digest"}),
+    "baselines": frozenset({"runs"}),
+    "judged": frozenset({"change", "judgement"}),
 }
 
 
 class Journal:
-    """Events of one phase under one key; a journal of another key is begun anew."""
+    """Events of one phase, or of one challenge, under one key; a journal of another key is begun anew."""
 
     def __init__(self, path: Path, key: str) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""One strip of a subject at a time: two would write the same journal and the same tree."""
+"""One strip or challenge of a subject at a time: two would write the same journal and the same tree."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def exclusive(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SubjectError(f"{folder}: another strip of this subject is under way; wait for it to end") from None
+            raise SubjectError(f"{folder}: another strip or challenge of it is under way; wait for its end") from None
         yield

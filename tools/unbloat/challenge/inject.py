@@ -1,0 +1,115 @@
+"""In the process of a run: lets one change in, or, without a change, writes down where changes could come in.
+
+Nothing on disk is touched. A config is changed where its text turns into data (`OmegaConf.load` goes through YAML's
+`load`, `json.load` through `loads`), an argument where the user's own code hands it over. So the same change reaches any
+tree, whatever became of the names inside it.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import importlib
+import importlib.util
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+from unbloat.challenge.user_calls import UserCalls
+
+_LOADERS = (("yaml", "load"), ("json", "loads"))
+
+
+class Injection:
+    """What came in, and what could have."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._text: str | None = options["text"]
+        self._change: Mapping[str, Any] = options["change"] or {}
+        self._calls = UserCalls(options["package"], options["tree"], options["files"], self._change)
+        self._applied = 0
+        self._config: Any = None
+        self._seconds = 0.0
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            if self._text is not None:
+                for module, name in _LOADERS:
+                    if importlib.util.find_spec(module) is not None:
+                        loaded = importlib.import_module(module)
+                        stack.enter_context(mock.patch.object(loaded, name, self._loading(getattr(loaded, name))))
+            if self._change.get("kind") == "environment":
+                stack.enter_context(mock.patch.dict(os.environ, {self._change["name"]: self._change["value"]}))
+                self._applied += 1
+            if self._change.get("kind", "argument") == "argument":
+                stack.enter_context(self._calls.installed())
+            started = time.process_time()
+            yield
+            self._seconds = time.process_time() - started
+
+    def result(self) -> dict[str, Any]:
+        return {
+            "seconds": self._seconds,
+            "applied": self._applied + self._calls.applied,
+            "config": json.loads(json.dumps(self._config, default=str)),
+            "calls": self._calls.seen(),
+        }
+
+    def _loading(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def load(source: Any, *arguments: Any, **options: Any) -> Any:
+            content = source.read() if hasattr(source, "read") else source
+            found = original(content, *arguments, **options)
+            return self._changed(found) if self._is_config(content) else found
+
+        return load
+
+    def _is_config(self, content: Any) -> bool:
+        """By its text: a copy of the file, or a file read by the caller, is the config too."""
+        text = content.decode("utf-8", "replace") if isinstance(content, bytes | bytearray) else content
+        return isinstance(text, str) and plain_lines(text) == self._text
+
+    def _changed(self, found: Any) -> Any:
+        if self._config is None:
+            self._config = copy.deepcopy(found)
+        if self._change.get("kind") == "config":
+            put(found, self._change["path"], self._change["value"])
+            self._applied += 1
+        return found
+
+
+def plain_lines(text: str) -> str:
+    """As Python reads a text file, whoever has opened it."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def put(config: Any, path: list[str], value: str | None) -> None:
+    """Set a key to the value that `value` is the source of, or, for None, delete it."""
+    node = config
+    for part in path[:-1]:
+        key = _key(node, part)
+        if node.get(key) is None:
+            node[key] = {}
+        node = node[key]
+    if value is None:
+        del node[_key(node, path[-1])]
+    else:
+        node[_key(node, path[-1])] = ast.literal_eval(value)
+
+
+def _key(node: Mapping[Any, Any], part: str) -> Any:
+    """Keys may be numbers; on their way here they were text."""
+    return next((key for key in node if str(key) == part), part)
+
+
+@contextmanager
+def inject(options: dict[str, Any]) -> Iterator[Injection]:
+    """Options: `package`, `tree` (the folder that holds it), `files` (the user's own), `text` (of the config file, or
+    None), `change` (as a `Change` has it, or None)."""
+    injection = Injection(options)
+    with injection.installed():
+        yield injection
