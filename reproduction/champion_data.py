@@ -20,12 +20,9 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
+from places import CONFIG
 from task_files import TaskFileError, check_task_file
 from torch.utils.data import DataLoader, Dataset
-
-REPRODUCTION = Path(__file__).resolve().parent
-CONFIG = REPRODUCTION / "configs" / "champion.yaml"
-TASKS = REPRODUCTION.parent / "data" / "tasks"
 
 PAD = 10
 VALIDATION = 0.2
@@ -34,9 +31,9 @@ Item = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tenso
 Columns = tuple[torch.Tensor, ...]  # src, tgt, ctx_in, ctx_out, task index; the first dimension is the sample
 
 
-def champion_config(tasks: Path) -> DictConfig:
-    """The pinned config, reading its training data from `tasks`."""
-    config = cast(DictConfig, OmegaConf.load(CONFIG))
+def champion_config(tasks: Path, file: Path = CONFIG) -> DictConfig:
+    """The pinned config, or another one, reading its training data from `tasks`."""
+    config = cast(DictConfig, OmegaConf.load(file))
     config.data.training_data_dir = str(tasks)
     return config
 

@@ -7,7 +7,6 @@ of another machine differ in the last bits. Log files are left out, since what i
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,20 +16,12 @@ from unittest.mock import patch
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from champion_data import REPRODUCTION
+from places import CHECKPOINT
 from scripting import read_checkpoint
 
-CHECKPOINT = REPRODUCTION.parent / "weights" / "champion_bootstrap.ckpt"
 LOGS = "logs"
 
 PRECISION: Mapping[torch.dtype, Any] = {torch.float32: "32-true", torch.float64: "64-true"}
-
-_NOISE = (
-    ".*does not have many workers.*",  # names the number of processors
-    ".*exists and is not empty.*",
-    ".*LeafSpec.*is deprecated.*",  # inside Lightning
-    ".*smaller than the logging interval.*",
-)
 
 
 class Recorder(Protocol):
@@ -74,12 +65,6 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
-
-
-def without_noise() -> None:
-    """Warnings that tell about the machine, not about the run; the recorder restores the filters afterwards."""
-    for message in _NOISE:
-        warnings.filterwarnings("ignore", message=message)
 
 
 class Watch(pl.Callback):

@@ -20,8 +20,9 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from champion_data import PAD, REPRODUCTION, Columns, Split, collate, eval_loader, load_split, seed_everything, select_tasks
+from champion_data import PAD, Columns, Split, collate, eval_loader, load_split, seed_everything, select_tasks
 from panels import cropped, save_panels
+from places import REPRODUCTION
 from rich.console import Console
 from rich.progress import Progress
 from scripting import (

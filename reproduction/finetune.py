@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import logging
 import sys
-import warnings
 from collections.abc import Mapping
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
@@ -29,6 +27,7 @@ from scripting import (
     load_config,
     load_weights,
     positive,
+    quiet_lightning,
     read_checkpoint,
     run,
     sha256,
@@ -130,10 +129,7 @@ def tuned(config: DictConfig, base: Any, split: Split, seed: int) -> dict[str, A
     own = config.copy()
     own.finetuning.save_dir = "checkpoints"
     own.finetuning.results_path = f"checkpoints/{task_id}/result.json"
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")  # inside Lightning
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    quiet_lightning()
     seed_everything(seed)
     loaders = (DataLoader(Samples(items)) for items in (split.train, split.held_out))
     with _bars():

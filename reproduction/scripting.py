@@ -6,20 +6,22 @@ import argparse
 import ctypes
 import hashlib
 import json
+import logging
 import pickle
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from champion_data import CONFIG, REPRODUCTION, TASKS
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from places import CONFIG, TASKS, TREES
 from task_files import TaskFileError
 from yaml import YAMLError
 
-TREES = ("legacy", "stripped")
+USUAL_TREE = next(iter(TREES))
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 
@@ -46,12 +48,26 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-COMMON_DEFAULTS: dict[str, Any] = {"tree": "legacy", "config": CONFIG, "data": TASKS, "tasks": "all", "threads": 1}
+def quiet_lightning() -> None:
+    """Silence what tells about the machine or about Lightning itself, not about the run."""
+    for message in (
+        ".*does not have many workers.*",  # names the number of processors
+        ".*your dataloader is not resumable.*",  # its order follows from the step
+        ".*exists and is not empty.*",
+        ".*smaller than the logging interval.*",
+        ".*sync_dist=True.*",  # the package logs each process's own figures
+        ".*LeafSpec.*is deprecated.*",  # inside Lightning
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+
+
+COMMON_DEFAULTS: dict[str, Any] = {"tree": USUAL_TREE, "config": CONFIG, "data": TASKS, "tasks": "all", "threads": 1}
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """Which package, which config, which tasks; `COMMON_DEFAULTS` has the defaults."""
-    parser.add_argument("--tree", choices=TREES, help="which tree of the package runs (default: legacy)")
+    parser.add_argument("--tree", choices=TREES, help=f"which tree of the package runs (default: {USUAL_TREE})")
     parser.add_argument("--config", type=Path, help="default: configs/champion.yaml")
     parser.add_argument("--data", type=Path, help="folder of the task files (default: data/tasks)")
     parser.add_argument("--tasks", help="task ids, separated by commas (default: all)")
@@ -76,10 +92,11 @@ def use_tree(name: str, module: str = "champion.model.trainer") -> None:
     Raises:
         ScriptError: there is no such module in the tree.
     """
-    tree = REPRODUCTION / name
+    tree = TREES[name]
     if not (tree / f"{module.replace('.', '/')}.py").is_file():
-        other = "legacy" if name == "stripped" else "stripped"
-        raise ScriptError(f"{tree}: has no module {module}; use --tree {other}, or make it with `unbloat strip`")
+        others = [other for other in TREES if other != name]
+        remedy = f"use --tree {others[0]}, or make it with `unbloat strip`" if others else "restore it"
+        raise ScriptError(f"{tree}: has no module {module}; {remedy}")
     sys.path.insert(0, str(tree))
 
 

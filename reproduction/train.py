@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import math
 import os
 import resource
 import sys
-import warnings
 from collections.abc import Sequence
 from contextlib import chdir
 from pathlib import Path
@@ -40,6 +38,7 @@ from scripting import (
     add_common_options,
     load_config,
     positive,
+    quiet_lightning,
     run,
     task_names,
     use_tree,
@@ -230,12 +229,7 @@ def champion_and_trainer(
     """A seeded champion, and what trains it and writes its checkpoints; `watchers` are called first."""
     from champion.model.trainer import TransformerTrainer
 
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # its order follows from the step
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # the package logs each process's own figures
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")  # inside Lightning
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    quiet_lightning()
     seed_everything(settings["seed"])
     model = TransformerTrainer(config)
     callbacks: list[pl.Callback] = [

@@ -15,8 +15,6 @@ import champion_data
 import pytorch_lightning as pl
 import torch
 from champion_data import (
-    CONFIG,
-    TASKS,
     Columns,
     Item,
     champion_config,
@@ -30,7 +28,6 @@ from champion_data import (
     validation_count,
 )
 from champion_runs import (
-    CHECKPOINT,
     PRECISION,
     Recorder,
     Watch,
@@ -39,10 +36,10 @@ from champion_runs import (
     parameters,
     record_written,
     watched_fits,
-    without_noise,
 )
 from omegaconf import DictConfig, OmegaConf
-from scripting import load_weights, sha256
+from places import CHECKPOINT, CONFIG, TASKS
+from scripting import load_weights, quiet_lightning, sha256
 from task_files import check_task_file
 from torch.utils.data import DataLoader, TensorDataset
 from train import ChampionData, champion_and_trainer, complete
@@ -137,7 +134,7 @@ def infer_in(golden: Recorder, dtype: torch.dtype) -> None:
     from champion.model.trainer import TransformerTrainer
 
     champion_checkpoint()
-    without_noise()
+    quiet_lightning()
     seed_everything(SEED)
     config = champion_config(Path("tasks"))
     model = TransformerTrainer.load_from_checkpoint(CHECKPOINT, map_location="cpu", weights_only=True, config=config)
@@ -186,7 +183,7 @@ def finetune_in(golden: Recorder, dtype: torch.dtype, task_ids: Sequence[str], p
     )
 
     champion_checkpoint()
-    without_noise()
+    quiet_lightning()
     seed_everything(SEED)
     copy_tasks(task_ids, pairs, golden.workdir / "tasks")
     (golden.workdir / "base.ckpt").symlink_to(CHECKPOINT)
@@ -211,8 +208,8 @@ def finetune_in(golden: Recorder, dtype: torch.dtype, task_ids: Sequence[str], p
     golden.rng("end.rng")
 
 
-def train_in(golden: Recorder, dtype: torch.dtype, epochs: int, steps: int) -> None:
-    config = champion_config(Path("tasks"))
+def train_in(golden: Recorder, dtype: torch.dtype, epochs: int, steps: int, config_file: Path = CONFIG) -> None:
+    config = champion_config(Path("tasks"), config_file)
     split = load_split(config, TASKS, FINETUNE_TASKS, SEED, pairs=SHOWN_PAIRS)
     settings = {
         "accelerator": "cpu",

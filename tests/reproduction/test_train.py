@@ -163,7 +163,7 @@ def test_a_run_is_not_overwritten(arguments: tuple[object, ...], message: str, t
 def test_a_tree_without_model(
     place: Place, tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch, module: Any
 ) -> None:
-    monkeypatch.setattr(module("scripting"), "REPRODUCTION", tmp_path)
+    monkeypatch.setitem(module("scripting").TREES, "stripped", tmp_path)
     code, _, errors = script("train", "--out", tmp_path / "run", *place.options("--tree", "stripped"))
     assert code == 2
     assert "has no module champion.model.trainer; use --tree legacy" in errors and errors.count("\n") == 1

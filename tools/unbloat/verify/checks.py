@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from pyflakes import checker, messages
 
@@ -17,18 +18,29 @@ def faults(legacy: Mapping[str, ast.Module], candidate: Mapping[str, ast.Module]
     found = []
     for file, text in sources.items():
         try:
-            compile(text, file, "exec", dont_inherit=True)
+            names = _undefined_in(file, text)
         except SyntaxError as error:
             return [f"{file}:{error.lineno}: does not compile: {error.msg}"]
-        known = undefined_names(legacy[file]) if file in legacy else []
-        names = [name for name in undefined_names(ast.parse(text)) if name not in known]
-        found += [f"{file}: undefined name `{name}`" for name in names]
+        known = _known_undefined(legacy[file]) if file in legacy else ()
+        found += [f"{file}: undefined name `{name}`" for name in names if name not in known]
     if found:
         return found
     before, after = Program(legacy), Program(candidate)
     for file in sources.keys() & legacy.keys():
         found += [f"{file}:{fault}" for fault in _scope_faults(before, after, file)]
     return found + list(_lost_imports(before, after))
+
+
+@lru_cache(maxsize=1024)
+def _undefined_in(file: str, text: str) -> tuple[str, ...]:
+    """The same for a text, which must compile; most files are as they were in the candidate before."""
+    compile(text, file, "exec", dont_inherit=True)
+    return tuple(undefined_names(ast.parse(text)))
+
+
+@lru_cache(maxsize=1024)
+def _known_undefined(tree: ast.Module) -> tuple[str, ...]:
+    return tuple(undefined_names(tree))
 
 
 def undefined_names(tree: ast.Module) -> list[str]:
@@ -50,12 +62,17 @@ def _scope_faults(before: Program, after: Program, file: str) -> Iterator[str]:
         for name in sorted(scope.reads):
             if _holds(origin[1], name) and not _holds(scope, name):
                 yield f"{node.lineno}: `{name}` is no longer local to `{node.name}`"
-        if _is_generator(origin[0]) and not _is_generator(node):
+        if _is_generator(origin[0]) and not _is_generator(node) and not _is_wire(node):
             yield f"{node.lineno}: `{node.name}` is no longer a generator"
 
 
 def _holds(scope: Scope, name: str) -> bool:
     return name in scope.bindings and name not in scope.declared_global | scope.declared_nonlocal
+
+
+def _is_wire(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether all that is left of a function is an error, which comes no later than a generator's would."""
+    return isinstance(function.body[0], ast.Raise) and getattr(function.body[0], "inserted", False)
 
 
 def _is_generator(function: ast.AST) -> bool:

@@ -32,7 +32,7 @@ class Request:
             "file": str(self.workload.file.resolve()),
             "function": self.workload.function,
             "limit": self.workload.limit,
-            "forbidden": [str(folder.resolve()) for folder in self.forbidden],
+            "forbidden": [str(path.resolve()) for path in (*self.forbidden, *self.workload.unreadable)],
             "capture": sorted(self.capture),
             "seed": self.seed,
             "observer": self.observer,
