@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 from unbloat.edit import (
+    Check,
     DropAlias,
+    DropArgument,
+    DropElement,
     DropFilter,
     DropHandler,
+    DropParameter,
     DropStatement,
     Edit,
     FlattenTry,
@@ -30,6 +34,7 @@ NODES: dict[type[Any], type[ast.AST] | tuple[type[ast.AST], ...]] = {
     DropStatement: ast.stmt,
     KeepBranch: (ast.If, ast.While),
     KeepArm: ast.IfExp,
+    Check: ast.If,
     KeepOperands: ast.BoolOp,
     ReplaceExpression: ast.expr,
     FlattenTry: (ast.Try, ast.TryStar),
@@ -37,7 +42,10 @@ NODES: dict[type[Any], type[ast.AST] | tuple[type[ast.AST], ...]] = {
     DropFilter: ast.expr,
     DropAlias: ast.alias,
     KeepValue: (ast.Assign, ast.AnnAssign, ast.AugAssign),
-    Tripwire: ast.If,
+    DropParameter: ast.arg,
+    DropArgument: (ast.expr, ast.keyword),
+    DropElement: ast.Constant,
+    Tripwire: (ast.If, ast.For, ast.AsyncFor, ast.While, ast.FunctionDef, ast.AsyncFunctionDef),
     InsertInFunction: (ast.FunctionDef, ast.AsyncFunctionDef),
 }
 

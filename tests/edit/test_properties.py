@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
+import io
 import json
 import logging
 import random
 import textwrap
+import tokenize
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +22,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unbloat.edit import (
+    Check,
     DropAlias,
+    DropArgument,
+    DropElement,
     DropFilter,
     DropHandler,
+    DropParameter,
     DropStatement,
     Edit,
     FlattenTry,
@@ -48,12 +55,18 @@ def edits_on(node: ast.AST) -> Iterator[Edit]:
         case ast.If():
             yield from (KeepBranch(Span.of(node), outcome) for outcome in (True, False))
             yield from (Tripwire(Span.of(node), branch, 'it\'s "gone"') for branch in ("body", "orelse"))
+            if node.test.lineno == node.lineno and node.test.col_offset - node.col_offset < len("elif "):
+                yield from (Check(Span.of(node), outcome, "check", 'it\'s "gone"') for outcome in (True, False))
         case ast.While():
             yield KeepBranch(Span.of(node), False)
+            yield from (Tripwire(Span.of(node), branch, "gone") for branch in ("body", "orelse"))
+        case ast.For() | ast.AsyncFor():
+            yield from (Tripwire(Span.of(node), branch, "gone") for branch in ("body", "orelse"))
         case ast.Try() | ast.TryStar():
             yield FlattenTry(Span.of(node))
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             yield InsertInFunction(Span.of(node), "if a:\n    b(c)")
+            yield Tripwire(Span.of(node), "body", "gone")
         case ast.Assign() | ast.AugAssign() | ast.AnnAssign():
             yield KeepValue(Span.of(node))
         case ast.ExceptHandler():
@@ -81,8 +94,23 @@ def open_nodes(tree: ast.AST) -> Iterator[ast.AST]:
             yield from open_nodes(child)
 
 
+def drops_in(node: ast.AST) -> Iterator[Edit]:
+    """The parameters of a function, the arguments of a call, or the constants in a list: each of them may go."""
+    match node:
+        case ast.FunctionDef(args=args) | ast.AsyncFunctionDef(args=args):
+            movable = args.args if args.vararg is None else []
+            yield from (DropParameter(Span.of(part), part in movable) for part in args.args[::2])
+            yield from (DropParameter(Span.of(part)) for part in [*args.posonlyargs, *args.args[1::2], *args.kwonlyargs])
+        case ast.Call():
+            yield from (DropArgument(Span.of(part)) for part in node.args if not isinstance(part, ast.Starred))
+            yield from (DropArgument(Span.of(part)) for part in node.keywords if part.arg is not None)
+        case ast.List():
+            yield from (DropElement(Span.of(part)) for part in node.elts if isinstance(part, ast.Constant))
+
+
 def drawn(tree: ast.Module, choices: random.Random, share: float) -> list[Edit]:
     options = [list(edits_on(node)) for node in open_nodes(tree)]
+    options += [[edit] for node in open_nodes(tree) for edit in drops_in(node)]
     return [choices.choice(fitting) for fitting in options if fitting and choices.random() < share]
 
 
@@ -92,6 +120,7 @@ def assert_rendered(source: str, edits: list[Edit]) -> None:
     rendered = render(source, edits)
     written = ast.parse(rendered)
     assert ast.dump(written) == ast.dump(meant)
+    assert comments(rendered) <= comments(source)
     former = {Span.of(node): node for node in ast.walk(legacy) if isinstance(node, ast.stmt)}
     old_lines, new_lines = source.encode().splitlines(), rendered.encode().splitlines()
     for new, node in zip(ast.walk(written), ast.walk(meant), strict=True):
@@ -101,6 +130,11 @@ def assert_rendered(source: str, edits: list[Edit]) -> None:
             old = former[Span.of(node)]
             if ast.dump(old) == ast.dump(node):
                 assert text_of(new_lines, new) == text_of(old_lines, old)
+
+
+def comments(source: str) -> Counter[str]:
+    tokens = tokenize.generate_tokens(io.StringIO(source, newline="").readline)
+    return Counter(token.string for token in tokens if token.type == tokenize.COMMENT)
 
 
 def text_of(lines: list[bytes], statement: ast.stmt) -> list[bytes]:
@@ -125,6 +159,9 @@ EXPRESSION_SHAPES = (
     "({})[{}]",
     "({}) < ({})",
     "f({}, k={})",
+    "f(\n  # a\n  ({}),  # one\n  # k\n  k={},  # two\n  *({}),\n  # end\n  m={},  # three\n)",
+    "f({},\n  k={}  # k\n)",
+    "[\n  # a\n  1,  # one\n  # b\n  ({}),  # two\n  3  # three\n]",
     "f(x for x in y if {})",
     "[{} for x in ({}) if ({}) if ({})]",
     "{{({}): {}}}",
@@ -153,6 +190,11 @@ STATEMENT_SHAPES = (
     "match {e}:\n    case 1:\n        a\n    case _:\n        b",
     "@d({e})\n# why\ndef f(a={e}) -> b:\n    'doc'\n{b}",
     "async def f(): return {e}",
+    "def f(\n    # a\n    a: {e},  # one\n    /,  # slash\n    # b\n    b={e},  # two\n"
+    "    *,\n    c,\n    # d\n    d: x = {e}  # end\n):\n{b}",
+    "def f(a, b=1, *args, c={e}, **kwargs,): {e}",
+    "async def f(a,  # a\n            *, b={e}):  # b\n{b}",
+    "for a in {e}: b; c",
     "class A(B, k={e}):\n    # why\n\n{b}\n",
 )
 

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 from unbloat.edit import (
+    Check,
     DropAlias,
+    DropArgument,
+    DropElement,
     DropFilter,
     DropHandler,
+    DropParameter,
     DropStatement,
     FlattenTry,
     InsertImport,
@@ -465,6 +469,12 @@ IMPORTS = [
         "from a import (b  # one\n)",
         id="hugging",
     ),
+    pytest.param(
+        "from a import (\n    # about b\n    b,\n    # about c\n    c,\n    # about d\n    d,\n)",
+        [(DropAlias, "b"), (DropAlias, "d")],
+        "from a import (\n    # about c\n    c,\n)",
+        id="comments above names",
+    ),
     pytest.param("# why\nz\n# what\nfrom a import (b)\nc", [(DropAlias, "b")], "# why\nz\nc", id="no name left"),
     pytest.param(
         '# licence\n\n"""Doc."""\n\nfrom __future__ import annotations\n\nimport a\n',
@@ -503,8 +513,423 @@ FUNCTIONS = [
     ),
 ]
 
+WIRES = [
+    pytest.param(
+        """
+        # why
+        for x in y:  # each
+            # about a
+            a
+            # behind a
+        # about the else
+        else:
+            b
+        """,
+        [(Tripwire, "for", "body", "no")],
+        """
+        # why
+        for x in y:  # each
+            raise NotImplementedError("no")
+        # about the else
+        else:
+            b
+        """,
+        id="for",
+    ),
+    pytest.param(
+        "for x in y: a; b  # so\nc",
+        [(Tripwire, "for", "orelse", "no")],
+        'for x in y: a; b  # so\nelse:\n    raise NotImplementedError("no")\nc',
+        id="created else of a loop on one line",
+    ),
+    pytest.param(
+        "async def f():\n    async for x in y: a\n",
+        [(Tripwire, "async for", "body", "no")],
+        'async def f():\n    async for x in y:\n        raise NotImplementedError("no")\n',
+        id="async for",
+    ),
+    pytest.param(
+        "while x:\n    a\nelse:\n    b\n",
+        [(Tripwire, "while", "body", "no"), (Tripwire, "while", "orelse", "never")],
+        'while x:\n    raise NotImplementedError("no")\nelse:\n    raise NotImplementedError("never")\n',
+        id="while",
+    ),
+    pytest.param(
+        "while x:\n    a\n# why\nelse:\n    b\nc\n",
+        [(Tripwire, "while", "orelse", "no"), (KeepBranch, "while", False)],
+        'raise NotImplementedError("no")\nc\n',
+        id="while that never runs",
+    ),
+    pytest.param(
+        """
+        @one
+        # about two
+        @two(3)
+        def f(a, *, b=1) -> int:  # why
+            '''Doc
 
-@pytest.mark.parametrize(("before", "named", "after"), [*STATEMENTS, *BRANCHES, *TRIES, *EXPRESSIONS, *IMPORTS, *FUNCTIONS])
+            of lines.'''
+            # about c
+            c
+
+            def d():
+                return 1
+            return 2
+
+
+        e
+        """,
+        [(Tripwire, "def f", "body", "no")],
+        """
+        @one
+        # about two
+        @two(3)
+        def f(a, *, b=1) -> int:  # why
+            raise NotImplementedError("no")
+
+
+        e
+        """,
+        id="function",
+    ),
+    pytest.param(
+        "class A:\n    async def f(self): return 1  # why\n    x = 2\n",
+        [(Tripwire, "async", "body", "no")],
+        'class A:\n    async def f(self):\n        raise NotImplementedError("no")\n    x = 2\n',
+        id="method on one line",
+    ),
+    pytest.param(
+        """
+        def f(a, b):
+            if a:
+                return 1
+        """,
+        [(Tripwire, "def", "body", "no"), (DropParameter, "a"), (KeepBranch, "if", True), (InsertInFunction, "def", "z")],
+        """
+        def f(b):
+            raise NotImplementedError("no")
+        """,
+        id="edits in a body that goes",
+    ),
+    pytest.param(
+        """
+        if x:
+            a
+        # about y
+        elif y:  # behind y
+            b
+        # about z
+        elif z:
+            c
+        d
+        """,
+        [(Tripwire, "elif y", "orelse", "no")],
+        """
+        if x:
+            a
+        # about y
+        elif y:  # behind y
+            b
+        else:
+            raise NotImplementedError("no")
+        d
+        """,
+        id="else in place of an elif",
+    ),
+    pytest.param(
+        "if x: a\nelif y: b\nc",
+        [(Tripwire, "elif", "body", "no"), (Tripwire, "elif", "orelse", "never")],
+        'if x: a\nelif y:\n    raise NotImplementedError("no")\nelse:\n    raise NotImplementedError("never")\nc',
+        id="created else of an elif",
+    ),
+    pytest.param(
+        "if x: a\nelif y: b\nc",
+        [(Tripwire, "if", "orelse", "no")],
+        'if x: a\nelse:\n    raise NotImplementedError("no")\nc',
+        id="an elif is an else",
+    ),
+]
+
+CHECKS = [
+    pytest.param(
+        """
+        # about the if
+        if (a  # one
+                and b):  # two
+            # about c
+            c
+            # behind c
+        else:
+            d
+        e
+        """,
+        [(Check, "if", True, "require", "m:1")],
+        """
+        # about the if
+        require((a  # one
+                and b), "m:1")
+        # about c
+        c
+        # behind c
+        e
+        """,
+        id="the body is left",
+    ),
+    pytest.param(
+        "def f():\n    if not a:\n        b\n    # about c\n    else:  # two\n        c\n    d\n",
+        [(Check, "if", False, "forbid", "m:1")],
+        'def f():\n    forbid(not a, "m:1")\n    # about c\n    c\n    d\n',
+        id="the else is left",
+    ),
+    pytest.param(
+        "if x: a\nelif y: b\nelse: c\nd",
+        [(Check, "if", False, "forbid", "m:1")],
+        'forbid(x, "m:1")\nif y: b\nelse: c\nd',
+        id="the elif is left",
+    ),
+    pytest.param("if x or y: a\nd", [(Check, "if", False, "forbid", "m:1")], 'forbid(x or y, "m:1")\nd', id="nothing is left"),
+    pytest.param(
+        "if x or y: a\nelse: b\n",
+        [(Check, "if", True, "require", "m:1"), (KeepOperands, "x or y", 1, 2), (DropStatement, "a")],
+        'require(y, "m:1")\n',
+        id="edits in the test and in what is left",
+    ),
+    pytest.param(
+        "if x:\n    if y:\n        a\n    # why\n    b\n",
+        [(Check, "if y", False, "forbid", "m:2"), (Check, "if x", True, "require", "m:1"), (Tripwire, "if x", "orelse", "no")],
+        'require(x, "m:1")\nforbid(y, "m:2")\n# why\nb\n',
+        id="one check in another",
+    ),
+]
+
+PARAMETERS = [
+    pytest.param("def f(a, b=1, c=2): d", [(DropParameter, "a")], "def f(b=1, c=2): d", id="first"),
+    pytest.param("def f(a, b: x = (1, 2), c=2): d", [(DropParameter, "b")], "def f(a, c=2): d", id="annotated, with a default"),
+    pytest.param("def f(a, b=1, c=2): d", [(DropParameter, "c")], "def f(a, b=1): d", id="last"),
+    pytest.param("def f(a, b): d", [(DropParameter, "a"), (DropParameter, "b")], "def f(): d", id="all"),
+    pytest.param("def f( a, b, ): d", [(DropParameter, "b")], "def f( a, ): d", id="parameters, trailing comma"),
+    pytest.param("def f(a, *, b=1, c): d", [(DropParameter, "b")], "def f(a, *, c): d", id="keyword-only"),
+    pytest.param("def f(a, *, b): d", [(DropParameter, "b")], "def f(a): d", id="last one after *"),
+    pytest.param("def f(*, b=1): d", [(DropParameter, "b")], "def f(): d", id="only one after *"),
+    pytest.param("def f(a, *, b, **c): d", [(DropParameter, "b")], "def f(a, **c): d", id="last one between * and **"),
+    pytest.param("def f(a, *b, c=1): d", [(DropParameter, "c")], "def f(a, *b): d", id="last one after *args"),
+    pytest.param("def f(a, *b, c=1): d", [(DropParameter, "a")], "def f(*b, c=1): d", id="before *args"),
+    pytest.param("def f(a, *, b): d", [(DropParameter, "a")], "def f(*, b): d", id="before *"),
+    pytest.param("def f(a, /, b): d", [(DropParameter, "b")], "def f(a, /): d", id="last one after /"),
+    pytest.param("def f(a, /, b): d", [(DropParameter, "a")], "def f(b): d", id="last one before /"),
+    pytest.param("def f(a, /): d", [(DropParameter, "a")], "def f(): d", id="only one before /"),
+    pytest.param("def f(a, b=1, /, c=2): d", [(DropParameter, "b")], "def f(a, /, c=2): d", id="positional-only"),
+    pytest.param("def f(a, /, b, *, c): d", [(DropParameter, "a"), (DropParameter, "c")], "def f(b): d", id="both separators"),
+    pytest.param("def f(a, /, *, c): d", [(DropParameter, "c")], "def f(a, /): d", id="nothing behind the /"),
+    pytest.param("async def f(a, b): d", [(DropParameter, "a")], "async def f(b): d", id="async"),
+    pytest.param(
+        "def f(a=x or y, b=z): d", [(KeepOperands, "x or y", 0, 1), (DropParameter, "b")], "def f(a=x): d", id="default"
+    ),
+    pytest.param(
+        """
+        def f(
+            # about a
+            a: int = 1,  # one
+            # about b
+            b: str = (
+                "x"
+            ),  # two
+
+            # about c
+            c=3,  # three
+            # the end
+        ) -> d:
+            e
+        """,
+        [(DropParameter, "b")],
+        """
+        def f(
+            # about a
+            a: int = 1,  # one
+
+            # about c
+            c=3,  # three
+            # the end
+        ) -> d:
+            e
+        """,
+        id="parameters over lines: one in the middle",
+    ),
+    pytest.param(
+        "def f(\n    # about a\n    a,  # one\n    # about b\n    b,  # two\n): c",
+        [(DropParameter, "a")],
+        "def f(\n    # about b\n    b,  # two\n): c",
+        id="parameters over lines: the first",
+    ),
+    pytest.param(
+        "def f(\n    a,  # one\n    # about b\n    b,  # two\n): c",
+        [(DropParameter, "b")],
+        "def f(\n    a,  # one\n): c",
+        id="parameters over lines: the last",
+    ),
+    pytest.param(
+        "def f(\n    a,  # one\n    *,\n    b=1  # two\n): c",
+        [(DropParameter, "b")],
+        "def f(\n    a  # one\n): c",
+        id="parameters over lines: the last, without a comma",
+    ),
+    pytest.param(
+        "def f(\n    a,\n    /,  # names are free\n    b,\n): c",
+        [(DropParameter, "b")],
+        "def f(\n    a,\n    /,  # names are free\n): c",
+        id="parameters over lines: behind /",
+    ),
+    pytest.param("def f(\n    # why\n    a,\n): c", [(DropParameter, "a")], "def f(): c", id="parameters over lines: the only"),
+    pytest.param(
+        "def f(a, b,\n      c,\n      d): e", [(DropParameter, "b")], "def f(a, c,\n      d): e", id="hanging parameters"
+    ),
+    pytest.param("def f(a,  # one\n      b): c", [(DropParameter, "b")], "def f(a  # one\n): c", id="hanging, with a comment"),
+]
+
+REST_BY_KEYWORD = [
+    pytest.param("def f(a, b, c=1): d", [(DropParameter, "a", True)], "def f(*, b, c=1): d", id="all by keyword"),
+    pytest.param("def f(a, b, c=1): d", [(DropParameter, "b", True)], "def f(a, *, c=1): d", id="the rest by keyword"),
+    pytest.param("def f(a, b=1): d", [(DropParameter, "b", True)], "def f(a): d", id="no rest"),
+    pytest.param("def f(a, b=1, **c): d", [(DropParameter, "b", True)], "def f(a, **c): d", id="no rest but **"),
+    pytest.param("def f(a, b=1, *, c): d", [(DropParameter, "a", True)], "def f(*, b=1, c): d", id="the * moves"),
+    pytest.param("def f(a, b=1, *, c): d", [(DropParameter, "b", True)], "def f(a, *, c): d", id="the * stays"),
+    pytest.param(
+        "def f(a, b, *, c): d",
+        [(DropParameter, "a", True), (DropParameter, "c")],
+        "def f(*, b): d",
+        id="the * has others behind it",
+    ),
+    pytest.param("def f(a, /, b, c): d", [(DropParameter, "b", True)], "def f(a, /, *, c): d", id="the * behind a /"),
+    pytest.param(
+        "def f(a, /, b, c): d", [(DropParameter, "a"), (DropParameter, "b", True)], "def f(*, c): d", id="no / any more"
+    ),
+    pytest.param(
+        "def f(a, b, c, d, e): g",
+        [(DropParameter, "d", True), (DropParameter, "b", True)],
+        "def f(a, *, c, e): g",
+        id="from the first of two",
+    ),
+    pytest.param(
+        """
+        class A:
+            def f(
+                self,  # me
+                # about a
+                a,  # one
+                # about b
+                b=2,  # two
+            ): c
+        """,
+        [(DropParameter, "a", True)],
+        """
+        class A:
+            def f(
+                self,  # me
+                *,
+                # about b
+                b=2,  # two
+            ): c
+        """,
+        id="the rest by keyword, over lines",
+    ),
+]
+
+ELEMENTS = [
+    pytest.param("x = ['a', 'b', 'c']", [(DropElement, "'a'")], "x = ['b', 'c']", id="first element"),
+    pytest.param("x = ['a', 'b', 'c']", [(DropElement, "'c'")], "x = ['a', 'b']", id="last element"),
+    pytest.param("x = [ 'a', ]", [(DropElement, "'a'")], "x = []", id="only element"),
+    pytest.param(
+        "x = [\n    'a',  # one\n    'b',  # two\n    'c',  # three\n]",
+        [(DropElement, "'b'"), (DropElement, "'c'")],
+        "x = [\n    'a',  # one\n]",
+        id="elements over lines",
+    ),
+    pytest.param(
+        "x = [\n    'a',  # one\n    'b'  # two\n]",
+        [(DropElement, "'b'")],
+        "x = [\n    'a'  # one\n]",
+        id="no comma behind elements",
+    ),
+    pytest.param(
+        "x = [\n    # about a\n    'a',\n    # about b\n    'b',\n    # about c\n    'c',\n]",
+        [(DropElement, "'a'"), (DropElement, "'c'")],
+        "x = [\n    # about b\n    'b',\n]",
+        id="comments above elements",
+    ),
+]
+
+ARGUMENTS = [
+    pytest.param("f(a, b, c)", [(DropArgument, "a")], "f(b, c)", id="first argument"),
+    pytest.param("f(a, b, c)", [(DropArgument, "b")], "f(a, c)", id="argument in the middle"),
+    pytest.param("f(a, b, c)", [(DropArgument, "c")], "f(a, b)", id="last argument"),
+    pytest.param("f( a, )", [(DropArgument, "a")], "f()", id="only argument"),
+    pytest.param("f( a, b , )", [(DropArgument, "b")], "f( a, )", id="arguments, trailing comma"),
+    pytest.param("f(a, k=b, *c, **d)", [(DropArgument, "k=b")], "f(a, *c, **d)", id="keyword argument"),
+    pytest.param("f(*c, k = (b))", [(DropArgument, "k = (b)")], "f(*c)", id="last keyword argument"),
+    pytest.param("f(((a)), b)", [(DropArgument, "a")], "f(b)", id="argument in parentheses"),
+    pytest.param("f((a, b), c)", [(DropArgument, "(a, b)")], "f(c)", id="tuple argument"),
+    pytest.param("f(x for x in y)", [(DropArgument, "(x for x in y)")], "f()", id="generator without parentheses"),
+    pytest.param("f(g(a, b), c)", [(DropArgument, "b"), (DropArgument, "c")], "f(g(a))", id="call in a call"),
+    pytest.param("f(g(a, b), c)", [(DropArgument, "b"), (DropArgument, "g(a, b)")], "f(c)", id="argument in one that goes"),
+    pytest.param("f(a, b or c)", [(DropArgument, "a"), (KeepOperands, "b or c", 1, 2)], "f(c)", id="edit in one that stays"),
+    pytest.param("f(a, b)", [(DropArgument, "a"), (ReplaceExpression, "a", "c")], "f(b)", id="dropping wins"),
+    pytest.param("return f(a).g(b)(c)", [(DropArgument, "b"), (DropArgument, "c")], "return f(a).g()()", id="chain of calls"),
+    pytest.param(
+        """
+        f(
+            # about a
+            a,  # one
+            # about b
+            k=b,  # two
+            # about c
+            m=c,  # three
+            # the end
+        )
+        """,
+        [(DropArgument, "k=b")],
+        """
+        f(
+            # about a
+            a,  # one
+            # about c
+            m=c,  # three
+            # the end
+        )
+        """,
+        id="arguments over lines: one in the middle",
+    ),
+    pytest.param(
+        "f(\n    # about a\n    a,  # one\n    # about b\n    b,  # two\n)",
+        [(DropArgument, "a")],
+        "f(\n    # about b\n    b,  # two\n)",
+        id="arguments over lines: the first",
+    ),
+    pytest.param(
+        "f(\n    a,  # one\n    b  # two\n)", [(DropArgument, "b")], "f(\n    a  # one\n)", id="arguments over lines: the last"
+    ),
+    pytest.param("f(\n    a,  # one\n)", [(DropArgument, "a")], "f()", id="arguments over lines: the only"),
+    pytest.param(
+        "f(a,\n  # about b\n  b)", [(DropArgument, "a")], "f(\n  # about b\n  b)", id="comment above the new first argument"
+    ),
+    pytest.param("f(a,\n  b,\n  c)", [(DropArgument, "a")], "f(b,\n  c)", id="hanging arguments"),
+]
+
+TEXTS = [
+    *STATEMENTS,
+    *BRANCHES,
+    *TRIES,
+    *EXPRESSIONS,
+    *IMPORTS,
+    *FUNCTIONS,
+    *WIRES,
+    *PARAMETERS,
+    *REST_BY_KEYWORD,
+    *ELEMENTS,
+    *ARGUMENTS,
+]
+
+
+@pytest.mark.parametrize(("before", "named", "after"), TEXTS)
 def test_text(before: str, named: list[Any], after: str, edits_of: Any, block: Any) -> None:
     source = block(before)
     assert render(source, edits_of(source, named)) == block(after)
@@ -535,6 +960,7 @@ def test_the_rest_stays_as_it_was(ending: str, start: str, indent: str) -> None:
             id="pattern",
         ),
         pytest.param("return(a)", [(ReplaceExpression, "a", "b if c else d")], "what LibCST cannot write", id="no space"),
+        pytest.param("f'{g(a)=}'", [(DropArgument, "a")], "the edits mean 'g\\(a\\)='", id="an argument is quoted"),
         pytest.param("def f(): a", [(InsertInFunction, "def", "(b): int")], "what LibCST cannot write", id="statement"),
     ],
 )

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from unbloat.edit.edited import Edited
 from unbloat.edit.edits import (
+    Check,
     DropAlias,
+    DropArgument,
+    DropElement,
     DropFilter,
     DropHandler,
+    DropModule,
+    DropParameter,
     DropStatement,
     Edit,
     FlattenTry,
@@ -25,11 +31,17 @@ from unbloat.edit.render import render
 from unbloat.edit.specialise import specialise
 
 __all__ = [
+    "Check",
     "DropAlias",
+    "DropArgument",
+    "DropElement",
     "DropFilter",
     "DropHandler",
+    "DropModule",
+    "DropParameter",
     "DropStatement",
     "Edit",
+    "Edited",
     "FlattenTry",
     "InsertImport",
     "InsertInFunction",

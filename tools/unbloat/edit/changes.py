@@ -9,14 +9,19 @@ from __future__ import annotations
 import ast
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from unbloat.edit.edits import (
+    Check,
     DropAlias,
+    DropArgument,
+    DropElement,
     DropFilter,
     DropHandler,
+    DropModule,
+    DropParameter,
     DropStatement,
     Edit,
     FlattenTry,
@@ -39,6 +44,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_WIRED = (ast.If, ast.For, ast.AsyncFor, ast.While, *_FUNCTIONS)
 _ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 _IMPORTS = (ast.Import, ast.ImportFrom)
 
@@ -58,18 +64,25 @@ class Changes(Generic[Node]):
     dropped: frozenset[Node]
     unfiltered: frozenset[Node]
     flattened: frozenset[Node]
+    by_keyword: frozenset[Node]
     reduced_to_value: frozenset[Node]
     outcomes: Mapping[Node, bool]
     operands: Mapping[Node, tuple[int, int]]
     replacements: Mapping[Node, str]
     tripwires: Mapping[tuple[Node, str], str]
+    checks: Mapping[Node, Check]
     insertions: Mapping[Node, Insertion]
+
+    def has_new_signature(self, parameters: Collection[Node]) -> bool:
+        """Whether a function with these parameters gets another list of them."""
+        return not (self.dropped | self.by_keyword).isdisjoint(parameters)
 
     def nodes(self) -> Iterator[Node]:
         """Every node that has an entry, some more than once."""
-        for nodes in (self.dropped, self.unfiltered, self.flattened, self.reduced_to_value):
+        for nodes in (self.dropped, self.unfiltered, self.flattened, self.by_keyword, self.reduced_to_value):
             yield from nodes
         yield from self.outcomes
+        yield from self.checks
         yield from self.operands
         yield from self.replacements
         yield from self.insertions
@@ -82,10 +95,12 @@ class Changes(Generic[Node]):
             dropped=frozenset(map(other, self.dropped)),
             unfiltered=frozenset(map(other, self.unfiltered)),
             flattened=frozenset(map(other, self.flattened)),
+            by_keyword=frozenset(map(other, self.by_keyword)),
             reduced_to_value=frozenset(map(other, self.reduced_to_value)),
             outcomes={other(node): outcome for node, outcome in self.outcomes.items()},
             operands={other(node): bounds for node, bounds in self.operands.items()},
             replacements={other(node): source for node, source in self.replacements.items()},
+            checks={other(node): check for node, check in self.checks.items()},
             tripwires={(other(node), branch): text for (node, branch), text in self.tripwires.items()},
             insertions={other(node): insertion for node, insertion in self.insertions.items()},
         )
@@ -97,6 +112,10 @@ class LegacyIndex:
     def __init__(self, tree: ast.Module) -> None:
         self.tree = tree
         self.filters: set[ast.expr] = set()
+        self.arguments: set[ast.expr | ast.keyword] = set()
+        self.elements: set[ast.expr] = set()
+        self.movable: set[ast.arg] = set()
+        self.parameters: set[ast.arg] = set()
         self._nodes: dict[tuple[int, int, int, int], list[ast.AST]] = defaultdict(list)
         pending: list[ast.AST] = [tree]
         while pending:
@@ -108,7 +127,16 @@ class LegacyIndex:
                 pending.extend(ast.iter_child_nodes(node))
             if isinstance(node, ast.comprehension):
                 self.filters.update(node.ifs)
-            elif isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.alias):
+            if isinstance(node, ast.Call):
+                # A starred argument stands for any number of them.
+                self.arguments.update(part for part in node.args if not isinstance(part, ast.Starred))
+                self.arguments.update(part for part in node.keywords if part.arg is not None)
+            if isinstance(node, ast.List):
+                self.elements.update(node.elts)
+            if isinstance(node, _FUNCTIONS):
+                self.parameters.update([*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs])
+                self.movable.update(node.args.args if node.args.vararg is None else ())
+            if isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.alias | ast.arg | ast.keyword):
                 end_line, end_column = node.end_lineno or node.lineno, node.end_col_offset or 0
                 self._nodes[node.lineno, node.col_offset, end_line, end_column].append(node)
 
@@ -154,11 +182,13 @@ class _Resolver:
         self._dropped: set[ast.AST] = set()
         self._unfiltered: set[ast.AST] = set()
         self._flattened: set[ast.AST] = set()
+        self._by_keyword: set[ast.AST] = set()
         self._reduced_to_value: set[ast.AST] = set()
         self._outcomes: dict[ast.AST, bool] = {}
         self._operands: dict[ast.AST, tuple[int, int]] = {}
         self._replacements: dict[ast.AST, str] = {}
         self._tripwires: dict[tuple[ast.AST, str], str] = {}
+        self._checks: dict[ast.AST, Check] = {}
         self._insertions: dict[ast.AST, set[str]] = defaultdict(set)
 
     def add(self, edit: Edit) -> None:
@@ -185,9 +215,19 @@ class _Resolver:
             case KeepValue(span):
                 self._keep_value(span)
             case Tripwire(span, branch, message):
-                if branch not in ("body", "orelse"):
-                    raise EditError(f"{place_of(span)}: an if has a body and an orelse, no {branch!r}")
-                self._record(self._tripwires, (find(span, ast.If, "if"), branch), message, span)
+                self._trip(span, branch, message)
+            case Check(span):
+                self._record(self._checks, find(span, ast.If, "if"), edit, span)
+            case DropParameter(span, rest_by_keyword):
+                self._dropped.add(self._parameter(span))
+                if rest_by_keyword:
+                    self._by_keyword.add(self._movable(span))
+            case DropArgument(span):
+                self._dropped.add(self._argument(span))
+            case DropElement(span):
+                self._dropped.add(self._element(span))
+            case DropModule():
+                raise EditError("module: a file that goes has nothing to change in it")
             case InsertInFunction(span, source):
                 self._one_statement(source, place_of(span))
                 self._insertions[find(span, _FUNCTIONS, "function")].add(source)
@@ -204,15 +244,47 @@ class _Resolver:
             dropped=frozenset(self._dropped),
             unfiltered=frozenset(self._unfiltered),
             flattened=frozenset(self._flattened),
+            by_keyword=frozenset(self._by_keyword),
             reduced_to_value=frozenset(self._reduced_to_value),
             outcomes=self._outcomes,
             operands=self._operands,
             replacements=self._replacements,
             tripwires=self._tripwires,
+            checks=self._checks,
             insertions={
                 node: Insertion(tuple(sorted(sources)), self._kept_prologue(node)) for node, sources in self._insertions.items()
             },
         )
+
+    def _trip(self, span: Span, branch: str, message: str) -> None:
+        node = self._index.find(span, _WIRED, "if, loop or function")
+        if branch not in (("body",) if isinstance(node, _FUNCTIONS) else ("body", "orelse")):
+            raise EditError(f"{place_of(span)}: this {type(node).__name__} can have no {branch!r}")
+        self._record(self._tripwires, (node, branch), message, span)
+
+    def _parameter(self, span: Span) -> ast.arg:
+        found = self._index.find(span, ast.arg, "parameter")
+        if found not in self._index.parameters:
+            raise EditError(f"{place_of(span)}: no parameter of a `def` here, or one that takes any number of arguments")
+        return found
+
+    def _argument(self, span: Span) -> ast.expr | ast.keyword:
+        found = self._index.find(span, (ast.expr, ast.keyword), "argument")
+        if found not in self._index.arguments:
+            raise EditError(f"{place_of(span)}: no argument of a call here (found: {type(found).__name__})")
+        return found
+
+    def _movable(self, span: Span) -> ast.arg:
+        found = self._index.find(span, ast.arg, "parameter")
+        if found not in self._index.movable:
+            raise EditError(f"{place_of(span)}: parameter `{found.arg}` cannot become one that is passed by keyword alone")
+        return found
+
+    def _element(self, span: Span) -> ast.expr:
+        found = self._index.find(span, ast.Constant, "constant")
+        if found not in self._index.elements:
+            raise EditError(f"{place_of(span)}: no element of a list here (found: {type(found).__name__})")
+        return found
 
     def _filter(self, span: Span) -> ast.expr:
         found = self._index.find(span, ast.expr, "comprehension filter")

@@ -116,9 +116,9 @@ class KeepValue:
 
 @dataclass(frozen=True)
 class Tripwire:
-    """A branch (`body` or `orelse`) of the `if` at `span` becomes `raise NotImplementedError(message)`.
+    """A branch (`body` or `orelse`) of the `if`, loop or function at `span` becomes `raise NotImplementedError(message)`.
 
-    A missing `orelse` is created.
+    A missing `orelse` is created; the docstring of a function goes with its body.
     """
 
     span: Span
@@ -147,6 +147,49 @@ class InsertImport:
     source: str
 
 
+@dataclass(frozen=True)
+class Check:
+    """An `if` of which only one branch is left: its test becomes the argument of a call of `function`, then comes the branch.
+
+    The call gets the test and `lines`; it raises if the test has not the `outcome`.
+    """
+
+    span: Span
+    outcome: bool
+    function: str
+    lines: str
+
+
+@dataclass(frozen=True)
+class DropParameter:
+    """A parameter of a `def` goes, with its default; the span is that of its name and annotation.
+
+    With `rest_by_keyword`, those behind it can be passed by keyword alone, so that none takes its place.
+    """
+
+    span: Span
+    rest_by_keyword: bool = False
+
+
+@dataclass(frozen=True)
+class DropArgument:
+    """An argument of a call goes; the span is that of the value, or of the whole keyword argument."""
+
+    span: Span
+
+
+@dataclass(frozen=True)
+class DropElement:
+    """An element of a list display goes."""
+
+    span: Span
+
+
+@dataclass(frozen=True)
+class DropModule:
+    """The whole file goes; whoever imports it gets a `ModuleNotFoundError`."""
+
+
 Edit: TypeAlias = (
     DropStatement
     | KeepBranch
@@ -158,6 +201,11 @@ Edit: TypeAlias = (
     | DropFilter
     | DropAlias
     | KeepValue
+    | Check
+    | DropParameter
+    | DropArgument
+    | DropElement
+    | DropModule
     | Tripwire
     | InsertInFunction
     | InsertImport

@@ -23,6 +23,8 @@ _STARTS: dict[type[ast.AST], type[cst.CSTNode] | tuple[type[cst.CSTNode], ...]] 
     ast.stmt: (cst.BaseSmallStatement, cst.BaseCompoundStatement),
     ast.excepthandler: (cst.ExceptHandler, cst.ExceptStarHandler),
     ast.alias: (cst.ImportAlias, cst.ImportStar),
+    ast.arg: cst.Param,
+    ast.keyword: cst.Arg,
 }
 
 
@@ -42,7 +44,7 @@ class LegacyText:
         """The LibCST node of an `ast` statement, expression, handler or imported name."""
         if isinstance(node, ast.Module):
             return self.module
-        assert isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.alias)
+        assert isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.alias | ast.arg | ast.keyword)
         if isinstance(node, ast.expr):
             found = self._expressions.get(Span.of(node))
         else:
@@ -71,7 +73,7 @@ class LegacyText:
         return result
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def read_legacy(source: str) -> LegacyText:
     """Parse `source` once; the same legacy module is rendered many times."""
     text = source.removeprefix(BYTE_ORDER_MARK)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from unbloat.edit.changes import Changes, LegacyIndex, parse, parse_expression, resolve
-from unbloat.edit.edits import Edit, Span
+from unbloat.edit.edits import Check, Edit, Span
 
 Tree = TypeVar("Tree", bound=ast.AST)
 
@@ -78,23 +78,52 @@ class _Specialiser:
             case ast.If():
                 return self._if(node)
             case ast.While() if node in self._changes.outcomes:
-                return self._block(node.orelse)
+                return self._branch(node, "orelse")
             case ast.Try() | ast.TryStar():
                 return self._try(node)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() if self._changes.has_new_signature(parameters_of(node)):
+                return [self._wired(node, self._with_fewer_parameters(node))]
             case _:
-                return [self.copy(node)]
+                return [self._wired(node, self.copy(node))]
+
+    def _wired(self, node: ast.stmt, new: ast.stmt) -> ast.stmt:
+        """With the tripwires that the statement's own blocks become."""
+        for branch in ("body", "orelse"):
+            if (node, branch) in self._changes.tripwires:
+                setattr(new, branch, self._branch(node, branch))
+        return new
+
+    def _with_fewer_parameters(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
+        new = self.copy(node)
+        old, arguments = node.args, new.args
+        dropped = self._changes.dropped
+        positional = [*old.posonlyargs, *old.args]
+        optional = positional[len(positional) - len(old.defaults) :]
+        defaults = dict(zip(optional, arguments.defaults, strict=True))
+        arguments.defaults = [default for argument, default in defaults.items() if argument not in dropped]
+        kept = [argument not in dropped for argument in old.kwonlyargs]
+        arguments.kw_defaults = [default for default, stays in zip(arguments.kw_defaults, kept, strict=True) if stays]
+        first = next((number for number, argument in enumerate(old.args) if argument in self._changes.by_keyword), None)
+        if first is not None:
+            _pass_by_keyword(arguments, sum(argument not in dropped for argument in old.args[:first]))
+        return new
 
     def _if(self, node: ast.If) -> list[ast.stmt]:
         outcome = self._changes.outcomes.get(node)
         if outcome is not None:
             return self._branch(node, "body" if outcome else "orelse")
-        new = self.copy(node)
-        for branch in ("body", "orelse"):
-            if (node, branch) in self._changes.tripwires:
-                setattr(new, branch, self._branch(node, branch))
-        return [new]
+        check = self._changes.checks.get(node)
+        if check is not None:
+            return [self._checked(node, check), *self._branch(node, "body" if check.outcome else "orelse")]
+        return [self._wired(node, self.copy(node))]
 
-    def _branch(self, node: ast.If, branch: str) -> list[ast.stmt]:
+    def _checked(self, node: ast.If, check: Check) -> ast.stmt:
+        statement = _inserted(parse(f"{check.function}(None, {check.lines!r})").body[0], Span.of(node))
+        assert isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)
+        statement.value.args[0] = self._expression(node.test)
+        return statement
+
+    def _branch(self, node: ast.stmt, branch: str) -> list[ast.stmt]:
         statements: list[ast.stmt] = getattr(node, branch)
         message = self._changes.tripwires.get((node, branch))
         if message is None:
@@ -125,6 +154,21 @@ class _Specialiser:
                 return kept[0] if len(kept) == 1 else ast.copy_location(ast.BoolOp(node.op, kept), node)
             case _:
                 return self.copy(node)
+
+
+def parameters_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.arg]:
+    """All parameters that have a name of their own."""
+    return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+
+
+def _pass_by_keyword(arguments: ast.arguments, first: int) -> None:
+    """Move the parameters from number `first` on behind a `*`."""
+    moved = arguments.args[first:]
+    defaults: list[ast.expr | None] = [None] * len(moved) + [*arguments.defaults]
+    kept = len(arguments.defaults) - len(moved)
+    arguments.kw_defaults = [*defaults[len(defaults) - len(moved) :], *arguments.kw_defaults]
+    arguments.defaults = arguments.defaults[: max(kept, 0)]
+    arguments.args, arguments.kwonlyargs = arguments.args[:first], [*moved, *arguments.kwonlyargs]
 
 
 def _filled(suite: list[ast.stmt], legacy: Sequence[ast.stmt]) -> list[ast.stmt]:

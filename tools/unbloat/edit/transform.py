@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 
 import libcst as cst
 
+from unbloat.edit.arguments import remaining_arguments, remaining_parameters
 from unbloat.edit.blocks import (
     BlockStatement,
     Clause,
@@ -19,11 +20,14 @@ from unbloat.edit.blocks import (
     with_leading,
 )
 from unbloat.edit.changes import Changes
+from unbloat.edit.edits import Check
+from unbloat.edit.elements import remaining_elements
 from unbloat.edit.imports import remaining, remaining_in_parentheses
 from unbloat.edit.legacy_text import LegacyText
 from unbloat.edit.placement import parenthesised, place
 
 _Assignment = TypeVar("_Assignment", cst.Assign, cst.AnnAssign, cst.AugAssign)
+_Wired = TypeVar("_Wired", cst.If, cst.For, cst.While, cst.FunctionDef)
 _SmallBlock = TypeVar("_SmallBlock", cst.SimpleStatementLine, cst.SimpleStatementSuite)
 
 
@@ -83,7 +87,26 @@ class Applier(cst.CSTTransformer):
     ) -> cst.SimpleStatementLine | cst.RemovalSentinel:
         return _with_last_semicolon(original_node, updated_node) if updated_node.body else cst.RemoveFromParent()
 
+    def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
+        gone = self._changes.dropped
+        if not any(part in gone or part.value in gone for part in original_node.args):
+            return updated_node
+        return remaining_arguments(original_node, updated_node, gone)
+
+    def leave_List(self, original_node: cst.List, updated_node: cst.List) -> cst.List:
+        if not any(part.value in self._changes.dropped for part in original_node.elements):
+            return updated_node
+        return remaining_elements(original_node, updated_node, self._changes.dropped)
+
+    def leave_For(self, original_node: cst.For, updated_node: cst.For) -> cst.For:
+        return self._with_tripwires(original_node, updated_node)
+
     def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
+        if self._changes.has_new_signature(original_node.params.children):
+            first = next((one for one in original_node.params.params if one in self._changes.by_keyword), None)
+            updated_node = remaining_parameters(original_node, updated_node, self._changes.dropped, first)
+        if (original_node, "body") in self._changes.tripwires:
+            return self._with_tripwires(original_node, updated_node)
         if original_node not in self._changes.insertions:
             return updated_node
         statements = self._with_insertions(original_node, lines_of(updated_node.body).statements)
@@ -92,6 +115,10 @@ class Applier(cst.CSTTransformer):
     def _leave_if(self, original_node: cst.If, updated_node: cst.If) -> cst.If | cst.Else | cst.RemovalSentinel:
         updated_node = self._with_tripwires(original_node, updated_node)
         outcome = self._changes.outcomes.get(original_node)
+        check = self._changes.checks.get(original_node)
+        if outcome is None and check is not None:
+            self._dissolved[updated_node] = self._checked(updated_node, check)
+            return updated_node
         if outcome is None:
             return updated_node
         leading = updated_node.leading_lines
@@ -107,7 +134,21 @@ class Applier(cst.CSTTransformer):
             self._dissolved[updated_node] = join_clauses(_clauses(branch))
         return updated_node
 
+    def _checked(self, updated_node: cst.If, check: Check) -> Lines:
+        """The test as the argument of a call, and the branch that is left behind it."""
+        test = self._legacy.module.code_for_node(updated_node.test)
+        call = self._parsed_statement(f"{check.function}({test}, {_literal(check.lines)})")
+        branch = updated_node.orelse
+        if check.outcome:
+            kept = join_clauses([Clause((), _without_header_comment(updated_node.body))])
+        elif isinstance(branch, cst.If):
+            kept = Lines((branch,))
+        else:
+            kept = join_clauses(_clauses(branch))
+        return join((updated_node.leading_lines, Lines((call,))), ((), kept))
+
     def leave_While(self, original_node: cst.While, updated_node: cst.While) -> cst.While:
+        updated_node = self._with_tripwires(original_node, updated_node)
         if original_node in self._changes.outcomes:
             lines = join_clauses(_clauses(updated_node.orelse))
             self._dissolved[updated_node] = join((updated_node.leading_lines, lines))
@@ -136,8 +177,7 @@ class Applier(cst.CSTTransformer):
         assert not isinstance(names, cst.ImportStar)
         if original_node.rpar is None:
             return updated_node.with_changes(names=remaining(names, dropped))
-        kept, closing = remaining_in_parentheses(names, original_node.rpar, dropped)
-        return updated_node.with_changes(names=kept, rpar=closing)
+        return remaining_in_parentheses(original_node, dropped)
 
     def leave_IfExp(self, original_node: cst.IfExp, updated_node: cst.IfExp) -> cst.BaseExpression:
         outcome = self._changes.outcomes.get(original_node)
@@ -219,7 +259,7 @@ class Applier(cst.CSTTransformer):
         assert updated_node.value is not None
         return cst.Expr(value=updated_node.value, semicolon=updated_node.semicolon)
 
-    def _with_tripwires(self, original_node: cst.If, updated_node: cst.If) -> cst.If:
+    def _with_tripwires(self, original_node: _Wired, updated_node: _Wired) -> _Wired:
         message = self._changes.tripwires.get((original_node, "body"))
         if message is not None:
             body = _indented(updated_node.body).with_changes(body=[self._tripwire(message)], footer=())
@@ -230,9 +270,7 @@ class Applier(cst.CSTTransformer):
         return updated_node
 
     def _tripwire(self, message: str) -> BlockStatement:
-        plain = message.isprintable() and not set(message) & {'"', "\\"}
-        literal = f'"{message}"' if plain else repr(message)
-        return self._parsed_statement(f"raise NotImplementedError({literal})")
+        return self._parsed_statement(f"raise NotImplementedError({_literal(message)})")
 
     def _with_insertions(self, block: cst.CSTNode, statements: Sequence[BlockStatement]) -> Sequence[BlockStatement]:
         insertion = self._changes.insertions.get(block)
@@ -249,6 +287,11 @@ class Applier(cst.CSTTransformer):
 
     def _parsed_expression(self, source: str) -> cst.BaseExpression:
         return cst.parse_expression(source.strip(), config=self._legacy.module.config_for_parsing)
+
+
+def _literal(text: str) -> str:
+    plain = text.isprintable() and not set(text) & {'"', "\\"}
+    return f'"{text}"' if plain else repr(text)
 
 
 def _clauses(clause: cst.Else | cst.Finally | None) -> list[Clause]:
