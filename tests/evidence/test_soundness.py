@@ -8,7 +8,7 @@ import pytest
 from unbloat.verify.server import Server
 
 from tests.differential import Program, Step, compare_uses, shown
-from tests.evidence.cases import config_parts, configs, errors, functions, names, objects, strangers, values
+from tests.evidence.cases import config_parts, configs, errors, flows, functions, names, objects, strangers, values
 from tests.evidence.cases.case import Case
 
 
@@ -27,6 +27,7 @@ CASES = (
     *config_parts.CASES,
     *configs.CASES,
     *errors.CASES,
+    *flows.CASES,
     *functions.CASES,
     *names.CASES,
     *objects.CASES,

@@ -32,7 +32,8 @@ def test_a_name_of_the_file(make_subject: Callable[..., Subject], server: Server
 
 
 def test_a_module_of_the_package(make_subject: Callable[..., Subject], server: Server) -> None:
-    tree = _stripped(make_subject(MODULE, config={"wide": False}, others={"pinned.py": "VALUE = 1\n"}), server)
-    assert tree["pkg/pinned.py"].strip() in (b"VALUE = 1", b"")
+    module = "from pkg.pinned import VALUE\n" + MODULE.replace("return pinned", "return VALUE + pinned")
+    tree = _stripped(make_subject(module, config={"wide": False}, others={"pinned.py": "VALUE = 1\n"}), server)
+    assert tree["pkg/pinned.py"] == b"VALUE = 1\n"
     assert b"CONFIG" in tree["pkg/unbloat_pinned.py"]
     assert b"unbloat_pinned.check(cfg)" in tree["pkg/module.py"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.evidence.cases.case import OFF_ON, Case, call, make, method, read, run
+from tests.evidence.cases.case import OFF_ON, Case, call, read, run
 
 CASES = (
     Case(
@@ -30,24 +30,6 @@ CASES = (
         {"flag": False},
         configs=OFF_ON,
         other_calls=((read("helper"),), (read("helper", 3),)),
-    ),
-    Case(
-        "a config written by the caller between two calls",
-        """
-        class Thing:
-            def __init__(self, cfg):
-                self.cfg = cfg
-                self.wide = cfg.flag
-
-            def size(self, x):
-                if self.cfg.flag:
-                    return x * 2
-                return x + (1 if self.wide else 0)
-        """,
-        {"flag": False},
-        calls=(make(), method("size", 1)),
-        configs=OFF_ON,
-        other_calls=((make(), ("set", "flag", True), method("size", 1)),),
     ),
     Case(
         "a config that is read again later in one use",

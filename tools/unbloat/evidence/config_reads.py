@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -23,8 +24,14 @@ from unbloat.edit.edits import Span
 ABSENT = "absent"
 VALUE = "value"
 MAPPING = "mapping"
-KEYS = "keys"
 UNKNOWN_KEY = "?"
+# Reads of a mapping itself, each like a key of its own: which keys it has, and whether it has any.
+KEYS_PART = "<keys>"
+ANY_PART = "<any>"
+# What hands a call on with the arguments as they are: decorators like `torch.no_grad()`, and, to `forward` alone (a hook gets
+# others), `Module.__call__`.
+_DECORATORS = ("torch/utils/_contextlib.py",)
+_MODULE_CALL = ("torch/nn/modules/module.py", *_DECORATORS)
 
 
 class ConfigReads:
@@ -35,6 +42,8 @@ class ConfigReads:
         self._roots: dict[int, Any] = {}
         self._positions: dict[tuple[CodeType, int], tuple[str, Span] | None] = {}
         self.reads: dict[tuple[str, Span], set[str]] = {}
+        self.direct: set[tuple[str, Span]] = set()  # the expressions that read by themselves, not through a function
+        self.handed_in: list[Any] = []  # every config as it came in: what a run never asked it for counts, too
         self.values: dict[str, list[list[Any]]] = {}
         self.writes: set[str] = set()
         self._noting = threading.local()
@@ -46,6 +55,8 @@ class ConfigReads:
             return None
         with self._unnoticed():
             root = config._get_root()
+            if id(root) not in self._roots:
+                self.handed_in.append(_content(root))
             self._roots[id(root)] = root
             return config._get_full_key(None) or ""
 
@@ -79,6 +90,8 @@ class ConfigReads:
                 ("__deepcopy__", self._watch_copy),
             ):
                 stack.enter_context(mock.patch.object(DictConfig, name, watch(getattr(DictConfig, name))))
+            length = mock.patch.object(DictConfig, "__bool__", self._watch_truth(DictConfig.__len__), create=True)
+            stack.enter_context(length)
             yield
 
     # -- what the patched methods do ----------------------------------------------------------------------------
@@ -97,10 +110,21 @@ class ConfigReads:
 
     def _watch_keys(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def keys(config: Any) -> Any:
-            self._note(config, None, lambda: _keys(config))
+            self._note(config, None, lambda: _keys(config), KEYS_PART)
             return original(config)
 
         return keys
+
+    def _watch_truth(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Whether there is anything in a config: not which keys it has."""
+
+        def __bool__(config: Any) -> bool:
+            with self._unnoticed():
+                found = bool(original(config))
+            self._note(config, None, lambda: [VALUE, found], ANY_PART)
+            return found
+
+        return __bool__
 
     def _watch_whole(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """Comparing or printing a config reads more than can be pinned."""
@@ -139,12 +163,12 @@ class ConfigReads:
             return UNKNOWN_KEY
         return str(config._get_full_key(key) or "")
 
-    def _note(self, config: Any, key: Any, found: Callable[[], list[Any]]) -> None:
+    def _note(self, config: Any, key: Any, found: Callable[[], list[Any]], part: str = "") -> None:
         """Charge a read to every expression under way; what this itself asks of OmegaConf is no read."""
         if getattr(self._noting, "active", False):
             return
         with self._unnoticed():
-            self._charge(config, key, found())
+            self._charge(config, key, found(), part)
 
     @contextmanager
     def _unnoticed(self) -> Iterator[None]:
@@ -155,16 +179,35 @@ class ConfigReads:
         finally:
             self._noting.active = before
 
-    def _charge(self, config: Any, key: Any, found: list[Any]) -> None:
+    def _charge(self, config: Any, key: Any, found: list[Any], part: str) -> None:
         places = [place for frame in self._frames() if (place := self._position(frame)) is not None]
         if not places:
             return
+        self.direct.add(places[0])
         name = self._full_key(config, key)
+        if part and name != UNKNOWN_KEY:
+            name = f"{name}.{part}" if name else part
         for place in places:
             self.reads.setdefault(place, set()).add(name)
         seen = self.values.setdefault(name, [])
         if found not in seen:
             seen.append(copy.deepcopy(found))
+
+    def caller(self, frame: FrameType | None, *, is_forward: bool) -> tuple[str, Span] | None:
+        """The expression of the subject that calls, directly or through a pass-through; None if somebody else does."""
+        while frame is not None and frame.f_code.co_filename.endswith(_MODULE_CALL if is_forward else _DECORATORS):
+            frame = frame.f_back
+        if frame is None or not frame.f_code.co_filename.startswith(self._tree):
+            return None
+        return self._position(frame)
+
+    def beneath(self, frame: FrameType | None) -> tuple[str, Span] | None:
+        """The innermost expression of the subject that is under way."""
+        while frame is not None:
+            if frame.f_code.co_filename.startswith(self._tree):
+                return self._position(frame)
+            frame = frame.f_back
+        return None
 
     def _frames(self) -> Iterator[FrameType]:
         frame: FrameType | None = sys._getframe(1)
@@ -189,9 +232,16 @@ def _instruction(frame: FrameType, tree: str) -> tuple[str, Span] | None:
     return None
 
 
+def _content(config: Any) -> Any:
+    """What a config holds, as plain containers; interpolations as the text that they are."""
+    from omegaconf import OmegaConf
+
+    return json.loads(json.dumps(OmegaConf.to_container(config, resolve=False), default=repr))
+
+
 def _keys(config: Any) -> list[Any]:
     content = config.__dict__["_content"]
-    return [KEYS, [str(key) for key in content] if isinstance(content, dict) else None]
+    return [VALUE, [str(key) for key in content] if isinstance(content, dict) else []]
 
 
 def _found(node: Any) -> list[Any]:

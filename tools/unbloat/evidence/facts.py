@@ -8,11 +8,14 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from unbloat.edit.edits import Span
-from unbloat.evidence.config_reads import UNKNOWN_KEY
+from unbloat.evidence.config_reads import ANY_PART, KEYS_PART, UNKNOWN_KEY
 from unbloat.evidence.instrument import Site
 
 Place: TypeAlias = tuple[str, Span]
 Found: TypeAlias = tuple[str, Any]
+
+
+_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,30 @@ class Facts:
     workloads: tuple[str, ...]
     counts: Mapping[str, Mapping[Site, Mapping[str, Outcomes]]]
     external: frozenset[Place]
+    elsewhere: frozenset[Place]
+    """The functions that ran in another thread than the workload."""
     arguments: Mapping[Place, Mapping[str, tuple[Found, ...]]]
     config_paths: Mapping[Place, Mapping[str, tuple[str | None, ...]]]
     lines: Mapping[str, Mapping[int, tuple[str, ...]]]
     reads: Mapping[str, tuple[tuple[Span, frozenset[str]], ...]]
     values: Mapping[str, tuple[Found, ...]]
     writes: frozenset[str]
+    handed_in: tuple[Any, ...]
+    """Every config that came in from outside, as plain containers."""
+    calls: Mapping[Place, frozenset[Place | None]]
+    """The expressions that called a function; None stands for whoever is not of the subject."""
+    indirect: Mapping[Place, frozenset[Place]]
+    """The expressions that handed control to a library which then called a function."""
+    stored: Mapping[Place, tuple[Found, ...]]
+    """What an assignment stored in an attribute: plain values, numbers, and the types of anything else."""
+    names: Mapping[Place, frozenset[str]]
+    """The attribute names that an expression computed, and the keyword arguments that one unpacked."""
+    direct: frozenset[Place]
+    """The expressions that read the config by themselves, not through a function of the subject."""
+    foreign: frozenset[tuple[str, str, str]]
+    """File, class and name of what a class overrides that a base from elsewhere has."""
+    framework: frozenset[str]
+    """The names of everything that the bases from elsewhere have."""
 
     @classmethod
     def merge(cls, runs: Mapping[str, Mapping[str, Any]]) -> Facts:
@@ -78,11 +99,31 @@ class Facts:
 
         That a mapping is there does not depend on its parts.
         """
+        base, _, part = key.rpartition(".")
+        if part == KEYS_PART and any(written.rpartition(".")[0] == base for written in self.writes):
+            return True
         parts_count = any(kind != "mapping" for kind, _ in self.values.get(key, ()))
         return any(
             key == written or key.startswith(written + ".") or (parts_count and written.startswith(key + "."))
             for written in self.writes
         )
+
+    def found_in_configs(self, key: str) -> list[Found]:
+        """What `key` finds in the configs that came in, each answer once, whether or not a run asked for it."""
+        found: list[Found] = []
+        for config in self.handed_in:
+            node = config
+            for part in key.split(".") if key else ():
+                if part in (KEYS_PART, ANY_PART) and isinstance(node, dict):
+                    node = list(node) if part == KEYS_PART else bool(node)
+                else:
+                    node = node.get(part, _ABSENT) if isinstance(node, dict) else _ABSENT
+            answer: Found = (
+                ("absent", None) if node is _ABSENT else ("mapping", None) if isinstance(node, dict) else ("value", node)
+            )
+            if not any(answer == known and type(answer[1]) is type(known[1]) for known in found):
+                found.append(answer)
+        return found
 
     def walked_containers_only(self, file: str, span: Span) -> bool:
         """Whether everything that was walked at a place was a container, so that walking it left no trace."""
@@ -106,12 +147,21 @@ class _Merger:
     def __init__(self) -> None:
         self.counts: dict[str, dict[Site, dict[str, Outcomes]]] = {}
         self.external: set[Place] = set()
+        self.elsewhere: set[Place] = set()
         self.arguments: dict[Place, dict[str, list[Found]]] = {}
         self.config_paths: dict[Place, dict[str, list[str | None]]] = {}
         self.lines: dict[str, dict[int, list[str]]] = {}
         self.reads: dict[Place, set[str]] = {}
         self.values: dict[str, list[Found]] = {}
         self.writes: set[str] = set()
+        self.handed_in: list[Any] = []
+        self.calls: dict[Place, set[Place | None]] = {}
+        self.indirect: dict[Place, set[Place]] = {}
+        self.stored: dict[Place, list[Found]] = {}
+        self.names: dict[Place, set[str]] = {}
+        self.direct: set[Place] = set()
+        self.foreign: set[tuple[str, str, str]] = set()
+        self.framework: set[str] = set()
 
     def add(self, workload: str, run: Mapping[str, Any]) -> None:
         for file, probes in run["files"].items():
@@ -124,6 +174,10 @@ class _Merger:
         for key, found in run["values"].items():
             _extend(self.values.setdefault(key, []), ((kind, value) for kind, value in found))
         self.writes.update(run["writes"])
+        self.handed_in += [config for config in run["handed_in"] if config not in self.handed_in]
+        self.direct.update((row[0], Span(*row[1:])) for row in run["direct"])
+        self.framework.update(run["framework"])
+        self.foreign.update((file, owner, name) for file, owner, name in run["foreign"])
 
     def _add_file(self, workload: str, file: str, probes: Mapping[str, Any]) -> None:
         sites = [Site(Span(*row[:4]), row[4], row[5]) for row in probes["sites"]]
@@ -131,10 +185,21 @@ class _Merger:
         for site, (false, true) in zip(sites, probes["counts"], strict=True):
             counts.setdefault(site, {})[workload] = Outcomes(false, true)
         self.external.update((file, sites[number].span) for number in probes["external"])
+        self.elsewhere.update((file, sites[number].span) for number in probes["elsewhere"])
         for number, values in probes["arguments"].items():
             seen = self.arguments.setdefault((file, sites[int(number)].span), {})
             for name, found in values.items():
                 _extend(seen.setdefault(name, []), ((kind, value) for kind, value in found))
+        for number, rows in probes["calls"].items():
+            callers = self.calls.setdefault((file, sites[int(number)].span), set())
+            callers.update(None if row is None else (row[0], Span(*row[1:])) for row in rows)
+        for number, rows in probes["indirect"].items():
+            through = self.indirect.setdefault((file, sites[int(number)].span), set())
+            through.update((row[0], Span(*row[1:])) for row in rows)
+        for number, found in probes["stored"].items():
+            _extend(self.stored.setdefault((file, sites[int(number)].span), []), ((kind, value) for kind, value in found))
+        for number, names in probes["names"].items():
+            self.names.setdefault((file, sites[int(number)].span), set()).update(names)
         for number, paths in probes["config_paths"].items():
             known = self.config_paths.setdefault((file, sites[int(number)].span), {})
             for name, found in paths.items():
@@ -149,6 +214,7 @@ class _Merger:
             workloads=workloads,
             counts=self.counts,
             external=frozenset(self.external),
+            elsewhere=frozenset(self.elsewhere),
             arguments={place: {n: tuple(v) for n, v in seen.items()} for place, seen in self.arguments.items()},
             config_paths={place: {n: tuple(v) for n, v in seen.items()} for place, seen in self.config_paths.items()},
             lines={file: {line: tuple(names) for line, names in by.items()} for file, by in self.lines.items()},
@@ -157,6 +223,14 @@ class _Merger:
             values=dict.fromkeys(sorted(handed_in), (("mapping", None),))
             | {key: tuple(found) for key, found in self.values.items()},
             writes=frozenset(self.writes - {UNKNOWN_KEY}),
+            handed_in=tuple(self.handed_in),
+            calls={place: frozenset(callers) for place, callers in self.calls.items()},
+            indirect={place: frozenset(through) for place, through in self.indirect.items()},
+            stored={place: tuple(found) for place, found in self.stored.items()},
+            names={place: frozenset(names) for place, names in self.names.items()},
+            direct=frozenset(self.direct),
+            foreign=frozenset(self.foreign),
+            framework=frozenset(self.framework),
         )
 
 

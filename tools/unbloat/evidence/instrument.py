@@ -46,6 +46,17 @@ def consumes(node: ast.Call) -> bool:
     return node.func.id not in ("max", "min") or len(node.args) == 1
 
 
+def computes_name(node: ast.Call) -> bool:
+    """Whether a call reads or stores an attribute whose name it computes."""
+    if not isinstance(node.func, ast.Name) or node.func.id not in ("getattr", "setattr", "hasattr", "delattr"):
+        return False
+    return (
+        len(node.args) > 1
+        and not isinstance(node.args[1], ast.Constant | ast.Starred)
+        and not isinstance(node.args[0], ast.Starred)
+    )
+
+
 class _Probes(ast.NodeTransformer):
     def __init__(self) -> None:
         self.sites: list[Site] = []
@@ -61,6 +72,8 @@ class _Probes(ast.NodeTransformer):
         for node in ast.walk(call):
             if node not in arguments and not hasattr(node, "lineno"):
                 ast.copy_location(node, place)
+        # A call of a method counts for the line on which its name ends, which must not be the last of what is probed.
+        call.func.end_lineno, call.func.end_col_offset = call.lineno, call.col_offset
         return call
 
     def _test(self, node: _Test) -> _Test:
@@ -95,6 +108,27 @@ class _Probes(ast.NodeTransformer):
         node.ifs = [self._call("test", [number, test], test) for number, test in zip(numbers, node.ifs, strict=True)]
         return node
 
+    def _element(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> ast.AST:
+        number = self._number(node.elt, "element")
+        self.generic_visit(node)
+        node.elt = self._call("reach", [number, node.elt], node.elt)
+        return node
+
+    visit_ListComp = visit_SetComp = visit_GeneratorExp = _element
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:
+        numbers = [self._number(part, "element") for part in (node.key, node.value)]
+        self.generic_visit(node)
+        node.key = self._call("reach", [numbers[0], node.key], node.key)
+        node.value = self._call("reach", [numbers[1], node.value], node.value)
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        number = self._number(node.body, "element")
+        self.generic_visit(node)
+        node.body = self._call("reach", [number, node.body], node.body)
+        return node
+
     def _loop(self, node: ast.For | ast.AsyncFor) -> ast.AST:
         number = self._number(node.iter, "walk")
         self.generic_visit(node)
@@ -104,6 +138,29 @@ class _Probes(ast.NodeTransformer):
     visit_For = visit_AsyncFor = _loop
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
+        named = self._number(node.args[1], "name") if computes_name(node) else None
+        unpacked = [self._number(part.value, "keys") if part.arg is None else None for part in node.keywords]
+        visited = self._walked(node)
+        if named is not None:
+            visited.args[1] = self._call("name", [named, visited.args[1]], visited.args[1])
+        for number, keyword in zip(unpacked, visited.keywords, strict=True):
+            if number is not None:
+                keyword.value = self._call("keys", [number, keyword.value], keyword.value)
+        return visited
+
+    def _store(self, node: ast.Assign | ast.AnnAssign) -> ast.AST:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        number = None
+        if node.value is not None and any(isinstance(target, ast.Attribute) for target in targets):
+            number = self._number(node, "store")
+        self.generic_visit(node)
+        if number is not None and node.value is not None:
+            node.value = self._call("store", [number, node.value], node.value)
+        return node
+
+    visit_Assign = visit_AnnAssign = _store
+
+    def _walked(self, node: ast.Call) -> ast.Call:
         if not consumes(node):
             self.generic_visit(node)
             return node

@@ -10,6 +10,7 @@ import importlib.abc
 import importlib.machinery
 import math
 import sys
+import threading
 from collections import deque
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from typing import Any
 
 import coverage
 
+from unbloat.edit.edits import Span
 from unbloat.evidence.config_reads import ConfigReads
 from unbloat.evidence.instrument import PROBE, Site, instrument
 
@@ -40,6 +42,12 @@ class Probe:
         self.callers: dict[int, bool] = {}
         self.arguments: dict[int, dict[str, list[Any]]] = {}
         self.config_paths: dict[int, dict[str, list[str | None]]] = {}
+        self.calls: dict[int, dict[tuple[str, Span] | None, None]] = {}
+        self.indirect: dict[int, dict[tuple[str, Span], None]] = {}
+        self.stored: dict[int, list[Any]] = {}
+        self.names: dict[int, dict[str, None]] = {}
+        self.elsewhere: dict[int, None] = {}  # functions that ran in a thread of their own
+        self._thread = threading.get_ident()
         self._tree = tree
         self._config = config
         self._names = names
@@ -56,24 +64,49 @@ class Probe:
     def hit(self, number: int) -> None:
         self.counts[number][1] += 1
 
+    def reach(self, number: int, value: Any) -> Any:
+        self.counts[number][1] += 1
+        return value
+
     def walk(self, number: int, value: Any) -> Any:
         self.counts[number][isinstance(value, _CONTAINERS)] += 1
         return value
 
     def enter(self, number: int, arguments: Mapping[str, Any]) -> None:
         self.counts[number][1] += 1
+        if threading.get_ident() != self._thread:
+            self.elsewhere[number] = None
         caller = sys._getframe(2)
         external = not caller.f_code.co_filename.startswith(self._tree)
         self.callers[number] = self.callers.get(number, False) or external
+        place = self._config.caller(caller, is_forward=sys._getframe(1).f_code.co_name == "forward")
+        self.calls.setdefault(number, {})[place] = None
+        if place is None and (beneath := self._config.beneath(caller)) is not None:
+            self.indirect.setdefault(number, {})[beneath] = None
         seen = self.arguments.setdefault(number, {})
         for name, value in arguments.items():
             if name in self._names:
                 self._note_config(number, name, value, external)
             else:
-                plain = _plain(value)
-                values = seen.setdefault(name, [])
-                if len(values) < _MOST_VALUES and not any(_same(plain, known) for known in values):
-                    values.append(plain)
+                _add(seen.setdefault(name, []), value)
+
+    def store(self, number: int, value: Any) -> Any:
+        """What is stored in an attribute: a plain value, a number, or the type of anything else."""
+        _add(self.stored.setdefault(number, []), value)
+        return value
+
+    def name(self, number: int, value: Any) -> Any:
+        """The computed name of an attribute."""
+        if isinstance(value, str):
+            self.names.setdefault(number, {})[value] = None
+        return value
+
+    def keys(self, number: int, value: Any) -> Any:
+        """The keyword arguments that a call unpacks from a plain dictionary."""
+        self.counts[number][type(value) is dict] += 1
+        if type(value) is dict:
+            self.names.setdefault(number, {}).update((key, None) for key in value if isinstance(key, str))
+        return value
 
     def _note_config(self, number: int, name: str, value: Any, external: bool) -> None:
         path = self._config.admit(value) if external else self._config.key_of(value)
@@ -86,8 +119,18 @@ class Probe:
             "sites": [[*astuple(site.span), site.kind, site.index] for site in self.sites],
             "counts": self.counts,
             "external": [number for number, external in self.callers.items() if external],
+            "elsewhere": list(self.elsewhere),
             "arguments": {str(number): values for number, values in self.arguments.items()},
             "config_paths": {str(number): paths for number, paths in self.config_paths.items()},
+            "calls": {
+                str(number): [None if place is None else [place[0], *astuple(place[1])] for place in places]
+                for number, places in self.calls.items()
+            },
+            "indirect": {
+                str(number): [[place[0], *astuple(place[1])] for place in places] for number, places in self.indirect.items()
+            },
+            "stored": {str(number): values for number, values in self.stored.items()},
+            "names": {str(number): list(names) for number, names in self.names.items()},
         }
 
 
@@ -96,6 +139,16 @@ def _plain(value: Any) -> list[Any]:
     if type(value) in _PLAIN and not (isinstance(value, str) and len(value) > _LONGEST_TEXT):
         return ["plain", value]
     return ["number", value] if type(value) in _NUMBERS and math.isfinite(value) else ["other", None]
+
+
+def _add(values: list[Any], value: Any) -> None:
+    """Note a value, of anything but flags, texts and numbers its type; the first few values, and one of each type."""
+    kind, content = _plain(value)
+    found = [kind, content if kind != "other" else f"{type(value).__module__}:{type(value).__qualname__}"]
+    if any(_same(found, known) for known in values):
+        return
+    if len(values) < _MOST_VALUES or kind == "other" or not any(type(content) is type(known[1]) for known in values):
+        values.append(found)
 
 
 def _same(one: list[Any], other: list[Any]) -> bool:
@@ -119,6 +172,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         code = self.get_code(module.__name__)
         module.__dict__[PROBE] = self._observation.probes[self.path]
+        self._observation.modules.append(module)
         exec(code, module.__dict__)
 
 
@@ -145,10 +199,31 @@ class Observation:
         self.probes: dict[str, Probe] = {}
         self.config = ConfigReads(self.tree)
         self.lines: dict[str, list[int]] = {}
+        self.foreign: list[list[str]] = []
+        self.framework: set[str] = set()
+        self.modules: list[ModuleType] = []
         self._parameters = parameters
 
     def add(self, path: str, sites: list[Site]) -> None:
         self.probes[path] = Probe(path[len(self.tree) :], sites, self.tree, self.config, self._parameters)
+
+    def note_classes(self) -> None:
+        """The methods of the package's classes that a class from elsewhere, which they derive from, has as well."""
+        for module in self.modules:
+            for value in list(vars(module).values()):
+                if isinstance(value, type) and value.__module__ == module.__name__:
+                    self._note_class(vars(module)[PROBE].file, value)
+
+    def _note_class(self, file: str, owner: type) -> None:
+        foreign = {name for base in owner.__mro__ if not self._is_own(base) for name in vars(base)}
+        self.framework |= {name for name in foreign if not name.startswith("__")}
+        self.foreign += [[file, owner.__qualname__, name] for name in sorted(foreign & vars(owner).keys())]
+        for inner in list(vars(owner).values()):
+            if isinstance(inner, type) and inner.__qualname__.startswith(owner.__qualname__ + "."):
+                self._note_class(file, inner)
+
+    def _is_own(self, owner: type) -> bool:
+        return owner.__module__.partition(".")[0] == self.package
 
     def result(self) -> dict[str, Any]:
         return {
@@ -156,7 +231,11 @@ class Observation:
             "lines": self.lines,
             "reads": [[file, *astuple(span), sorted(keys)] for (file, span), keys in sorted(self.config.reads.items())],
             "values": self.config.values,
+            "handed_in": self.config.handed_in,
+            "direct": [[file, *astuple(span)] for file, span in sorted(self.config.direct)],
             "writes": sorted(self.config.writes),
+            "foreign": self.foreign,
+            "framework": sorted(self.framework),
         }
 
 
@@ -184,6 +263,7 @@ def observe(options: dict[str, Any]) -> Iterator[Observation]:
     finally:
         monitor.stop()
         sys.meta_path.remove(finder)
+        observation.note_classes()
         data = monitor.get_data()
         for file in data.measured_files():
             observation.lines[file[len(observation.tree) :]] = sorted(data.lines(file) or ())

@@ -30,7 +30,7 @@ class Patches:
         """Look at every node of a module, each with its parent."""
         for node, parent in nodes:
             match node:
-                case ast.Attribute(value=base, attr="modules" | "import_module"):
+                case ast.Attribute(value=ast.Name(id="sys"), attr="modules") | ast.Attribute(attr="import_module"):
                     self._modules_handed_out = True
                 case ast.Attribute(value=base, attr="__dict__"):
                     self._open_stores = self._open_stores or not is_self(base)
@@ -46,7 +46,7 @@ class Patches:
                     self._any_global = self._any_field = True
                 case ast.Name(id="__import__", ctx=ast.Load()):
                     self._modules_handed_out = True
-                case ast.Name(ctx=ast.Load()) if is_module(node) and not isinstance(parent, ast.Attribute):
+                case ast.Name(ctx=ast.Load()) if is_module(node) and not _is_looked_at(parent):
                     self._modules_handed_out = True
                 case ast.Subscript(value=ast.Call(func=ast.Name(id="globals")), slice=key, ctx=ast.Store() | ast.Del()):
                     self._store_global(key)
@@ -92,6 +92,16 @@ def attribute_stores(tree: ast.AST) -> Iterator[tuple[ast.expr, str]]:
                 yield base, name
             case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[base, ast.Constant(value=str(name)), *_]):
                 yield base, name
+
+
+def _is_looked_at(parent: ast.AST | None) -> bool:
+    """Whether a module is only asked for something."""
+    match parent:
+        case ast.Attribute():
+            return True
+        case ast.Call(func=ast.Name(id="getattr" | "hasattr")):
+            return True
+    return False
 
 
 def _is_read(call: ast.Call, parent: ast.AST | None) -> bool:

@@ -205,6 +205,13 @@ class Program:
                 foreign = foreign or not (isinstance(base, ast.Name) and base.id == "object")
         return known, foreign or bool(owner.keywords)
 
+    def ancestors(self, owner: ast.ClassDef) -> list[ast.ClassDef]:
+        """`owner` and the subject's classes that it derives from."""
+        found = [owner]
+        for one in found:
+            found += [base for base in self.bases(one)[0] if base not in found]
+        return found
+
     def family(self, owner: ast.ClassDef) -> list[ast.ClassDef]:
         """`owner` and every class of the subject related to it by inheritance."""
         return self._families[owner]

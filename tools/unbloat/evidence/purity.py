@@ -11,17 +11,22 @@ import ast
 from collections.abc import Iterator
 
 from unbloat.edit.edits import Span
-from unbloat.evidence.callers import own_nodes
-from unbloat.evidence.expressions import CONFIG_FUNCTIONS, PURE_FUNCTIONS, PURE_METHODS
 from unbloat.evidence.facts import Facts
+from unbloat.evidence.functions import own_nodes
 from unbloat.evidence.instrument import CONSUMERS, consumes
+from unbloat.evidence.names import CONFIG_FUNCTIONS, PURE_FUNCTIONS, PURE_METHODS
 from unbloat.evidence.program import FUNCTIONS, Module, Program
 from unbloat.evidence.scopes import Function, Scope
 from unbloat.evidence.special import is_plain, operands, special_methods
 from unbloat.subject import Contract
 
 _READING_METHODS = frozenset(
-    "as_posix copy dim element_size exists is_dir is_file item most_common numel resolve size stem tolist".split()
+    "as_posix buffers children copy dim element_size exists is_dir is_file item modules most_common named_buffers "
+    "named_children named_modules named_parameters numel parameters resolve size stem tolist".split()
+)
+# Generators that torch makes anew for each call.
+_MODULE_WALKS = frozenset(
+    "buffers children modules named_buffers named_children named_modules named_parameters parameters".split()
 )
 _MUTATING_METHODS = frozenset("add append clear discard extend insert pop remove setdefault sort update".split())
 _FRESH = frozenset("Counter OrderedDict defaultdict deque dict list set bytearray".split())
@@ -150,6 +155,8 @@ class Purity:
             return False
         if node.func.attr in _MUTATING_METHODS and function is not None:
             return self._is_fresh(module, function, node.func.value)
+        if _is_namesake(node, node.func):
+            return False
         return node.func.attr in PURE_METHODS | _READING_METHODS and not self._is_redefined(node.func.attr)
 
     def walks_freely(self, module: Module, node: ast.expr) -> bool:
@@ -159,6 +166,8 @@ class Purity:
                 return True
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
                 return all(self.walks_freely(module, part.iter) for part in node.generators)
+            case ast.Call(func=ast.Attribute(attr=name)) if name in _MODULE_WALKS and not self._is_redefined(name):
+                return True
             case ast.Call(func=ast.Name(id=name)) if name in CONSUMERS | {"range"}:
                 return all(self.walks_freely(module, part) for part in node.args) if name != "range" else True
         return self._facts.walked_containers_only(module.file, Span.of(node))
@@ -206,8 +215,19 @@ class Purity:
         """Whether calling a function of the subject leaves no trace; recursion is given the benefit."""
         if function not in self._functions:
             self._functions[function] = True
-            self._functions[function] = self._judge(function)
+            self._functions[function] = self._is_engineering(function) or self._judge(function)
         return self._functions[function]
+
+    def _is_engineering(self, function: Function) -> bool:
+        """Whether the contract says that nobody asks for what a function does."""
+        if not self._contract.engineering or isinstance(function, ast.Lambda):
+            return False
+        module = self._program.module_of[function]
+        names, outer = [function.name], module.parents[function]
+        while isinstance(outer, ast.ClassDef):
+            names.insert(0, outer.name)
+            outer = module.parents[outer]
+        return ".".join([module.name, *names]) in self._contract.engineering
 
     def checks_something(self, module: Module, expression: ast.expr) -> bool:
         """Whether evaluating an expression runs a function of the subject that says `raise` or `assert`: that is its use."""
@@ -215,7 +235,7 @@ class Purity:
         seen: set[Function] = set()
         while pending:
             callee = pending.pop()
-            if callee is None or callee.function in seen:
+            if callee is None or callee.function in seen or self._is_engineering(callee.function):
                 continue
             seen.add(callee.function)
             for node in own_nodes(callee.function):
@@ -253,6 +273,18 @@ class Purity:
         )
 
 
+def _is_namesake(node: ast.Call, function: ast.Attribute) -> bool:
+    """Whether a method shares its name with one of a text or mapping, and does more: of a thread, a queue, a path."""
+    match function.attr:
+        case "join":
+            return not isinstance(function.value, ast.Constant | ast.JoinedStr)
+        case "get":
+            return not node.args
+        case "replace":
+            return len(node.args) + len(node.keywords) < 2
+    return False
+
+
 def cannot_raise(expression: ast.expr) -> bool:
     """Whether evaluating an expression only hands on, or makes, objects."""
     match expression:
@@ -266,6 +298,26 @@ def cannot_raise(expression: ast.expr) -> bool:
             simple = all(isinstance(operator, ast.Is | ast.IsNot) for operator in operators)
             return simple and all(cannot_raise(part) for part in [left, *others])
     return False
+
+
+def only_asks(expression: ast.expr) -> bool:
+    """Whether an expression only asks objects what they are (`x.size(0)`, `getattr(x, "y", None)`), and converts nothing.
+
+    Its errors are mistakes; nobody tells data apart by them, unless a `try` stands right around it.
+    """
+    for node in ast.walk(expression):
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name)):
+                if name not in _READING_METHODS - {"item", "tolist", "resolve", "stem"}:
+                    return False
+            case ast.Call(func=ast.Name(id=name), args=arguments):
+                if name not in ("bool", "hasattr", "isinstance", "callable", "getattr") or (
+                    name == "getattr" and len(arguments) < 3
+                ):
+                    return False
+            case ast.Call() | ast.Subscript() | ast.BinOp() | ast.Starred() | ast.Await() | ast.NamedExpr():
+                return False
+    return True
 
 
 def _evaluated(expression: ast.expr) -> list[ast.AST]:

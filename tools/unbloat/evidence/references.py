@@ -44,6 +44,11 @@ class References:
         )
         self._reach()
 
+    @property
+    def asked_for(self) -> frozenset[str]:
+        """The attributes that modules which are not followed may ask for."""
+        return self._asked_for
+
     def is_reached(self, definition: Definition) -> bool:
         return definition in self._reached
 
@@ -89,6 +94,8 @@ class References:
         scope = module.scope_of(definition)
         for decorator in definition.decorator_list:
             function = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if ast.unparse(function).startswith("torch.jit."):
+                return True  # it compiles what it gets, and warns
             if isinstance(function, ast.Name) and self._program.definition(module, scope, function.id) is not None:
                 return True
         if not isinstance(definition, ast.ClassDef):
@@ -122,12 +129,20 @@ class References:
 
     def _is_implicit(self, owner: ast.ClassDef, node: Definition) -> bool:
         special = node.name.startswith("__") and node.name.endswith("__")
-        return special or self._program.has_foreign_base(owner) or bool(node.decorator_list)
+        framework = self._program.has_foreign_base(owner) and (not self._facts.framework or node.name in self._facts.framework)
+        return special or framework or bool(node.decorator_list) or self._fulfils(owner, node.name)
+
+    def _fulfils(self, owner: ast.ClassDef, name: str) -> bool:
+        """Whether no object of a class can be made without a method, since a relative declares it abstract."""
+        return any(
+            isinstance(one, ast.FunctionDef) and one.name == name and "abstractmethod" in map(_last_name, one.decorator_list)
+            for relative in self._program.family(owner)
+            for one in relative.body
+        )
 
     def _was_mentioned(self, node: Definition) -> bool:
         """Methods are found by name alone, wherever the name stands in code that may run."""
-        known = self.outside | self._looked_up | self._asked_for
-        return node.name in known or node.name in self._all_mentions
+        return any(node.name in names for names in (self.outside, self._looked_up, self._asked_for, self._all_mentions))
 
     @property
     def _all_mentions(self) -> set[str]:
@@ -136,6 +151,10 @@ class References:
                 name for module in self._program.modules.values() for name in _mentions(module.tree, nested=True)
             }
         return self._mentions_memo
+
+
+def _last_name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _name_of(node: ast.Attribute | ast.FunctionDef) -> str:

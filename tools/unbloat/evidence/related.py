@@ -8,7 +8,8 @@ stays, and what it might pass is unknown.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 
 
 def related_files(trees: Mapping[str, ast.Module], files: Iterable[str]) -> frozenset[str]:
@@ -35,19 +36,24 @@ def _closure(start: Iterable[str], edges: Mapping[str, set[str]]) -> frozenset[s
 
 def _imported_files(file: str, tree: ast.Module, trees: Mapping[str, ast.Module]) -> set[str]:
     """The modules that an import anywhere in a file may load, packages on the way to them included."""
+    return {loaded for dotted in _imported_names(file, tree) for loaded in loaded_files(dotted, trees)} - {file}
+
+
+@lru_cache(maxsize=1024)
+def _imported_names(file: str, tree: ast.Module) -> frozenset[str]:
+    """The dotted names that a file imports; kept, since most trees stay the same from round to round."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                found.update(_loaded(alias.name, trees))
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             owner = absolute_name(module_name(file), file, node)
-            for alias in node.names:
-                found.update(_loaded(f"{owner}.{alias.name}", trees))
-    return found - {file}
+            found.update(f"{owner}.{alias.name}" for alias in node.names)
+    return frozenset(found)
 
 
-def _loaded(dotted: str, trees: Mapping[str, ast.Module]) -> Iterable[str]:
+def loaded_files(dotted: str, trees: Collection[str]) -> Iterable[str]:
+    """The files of a package that importing a dotted name may load."""
     parts = dotted.split(".")
     for length in range(1, len(parts) + 1):
         path = "/".join(parts[:length])

@@ -214,6 +214,8 @@ class _Builder(ast.NodeVisitor):
         elif isinstance(node.target, ast.Name):
             self.of_name[node.target] = self.scope
             self._bind(node.target.id, Binding("annotation", node))
+        else:
+            self.visit(node.target)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         self.visit(node.value)

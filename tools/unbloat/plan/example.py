@@ -11,7 +11,8 @@ from typing import Any
 class Example:
     """A module before and after one pass; equal texts say that the pass must keep its hands off.
 
-    The workload calls `run(cfg)` with `config`, then once more for each further entry of `calls`.
+    The workload calls `run(cfg)` with `config`, then once more for each further entry of `calls`. `first` names the passes
+    that have had their turn, once each; `others` are further modules of the package, and `gone` those that the pass drops.
     """
 
     title: str
@@ -19,3 +20,6 @@ class Example:
     after: str
     config: Mapping[str, Any] = field(default_factory=dict)
     calls: tuple[tuple[Any, ...], ...] = ((),)
+    first: tuple[str, ...] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()

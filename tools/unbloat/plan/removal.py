@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from unbloat.edit import Edit, Span, from_json, to_json
-from unbloat.evidence import PinnedArgument, PinnedField, Support
+from unbloat.evidence import PinnedArgument, Support
 
 
 class Evidence(StrEnum):
@@ -53,10 +53,6 @@ class Removal:
                 {"file": pin.file, "function": _span_to_json(pin.function), "name": pin.name, "values": list(pin.values)}
                 for pin in sorted(self.support.arguments, key=lambda pin: (pin.file, pin.function, pin.name))
             ],
-            "fields": [
-                {"file": pin.file, "function": _span_to_json(pin.function), "field": pin.field, "path": pin.path}
-                for pin in sorted(self.support.fields, key=lambda pin: (pin.file, pin.function, pin.field))
-            ],
         }
 
     @classmethod
@@ -74,9 +70,6 @@ class Removal:
                 types=frozenset(data["types"]),
                 environment=frozenset(data["environment"]),
                 arguments=frozenset(map(_pin_from_json, data["arguments"])),
-                fields=frozenset(
-                    PinnedField(pin["file"], Span(*pin["function"]), pin["field"], pin["path"]) for pin in data["fields"]
-                ),
             ),
         )
 

@@ -6,21 +6,18 @@ import ast
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
-from unbloat.edit import Edit, Span, specialise
+from unbloat.edit import DropModule, Edit, Span, specialise
 from unbloat.evidence import (
-    BindingTimes,
-    ConfigFlow,
+    Catchers,
     Facts,
-    LegacyErrors,
+    Flow,
     Module,
     Purity,
     References,
     Support,
-    Supports,
-    Swallowers,
     program_around,
 )
-from unbloat.evidence.purity import cannot_raise
+from unbloat.evidence.purity import cannot_raise, only_asks
 from unbloat.subject import Contract, Veto
 
 
@@ -35,29 +32,26 @@ class View:
         config_parameters: frozenset[str],
         outside: frozenset[str],
         files: frozenset[str],
-        legacy_errors: LegacyErrors,
+        legacy_errors: Catchers,
         vetoes: tuple[Veto, ...] = (),
     ) -> None:
+        self._trees = trees
         self.program = program_around(trees, files)
         self.facts = facts
         self.contract = contract
-        self.files = files
+        self.files = files & trees.keys()
         self._config_parameters = config_parameters
         self._outside = outside
         self._legacy_errors = legacy_errors
         self._vetoes = vetoes
 
     @cached_property
-    def binding(self) -> BindingTimes:
-        return BindingTimes(self.program, self.facts, self._config_parameters, self.swallowers)
+    def flow(self) -> Flow:
+        return Flow(self.program, self.facts, self._config_parameters, self.files)
 
     @cached_property
-    def swallowers(self) -> Swallowers:
-        return Swallowers(self.program, self.facts, self.files)
-
-    @cached_property
-    def supports(self) -> Supports:
-        return Supports(self.program, self.facts, self.binding, ConfigFlow(self.program, self.facts, self._config_parameters))
+    def catchers(self) -> Catchers:
+        return Catchers(self.program, self.facts)
 
     @cached_property
     def purity(self) -> Purity:
@@ -72,10 +66,27 @@ class View:
         """Every identifier that workloads mention."""
         return self._outside
 
+    def after(self, edits: Mapping[str, list[Edit]]) -> View:
+        """This state with more edits applied, which must be of places that earlier edits left as they were."""
+        return View(
+            specialised(self._trees, edits),
+            self.facts,
+            self.contract,
+            self._config_parameters,
+            self._outside,
+            self.files,
+            self._legacy_errors,
+            self._vetoes,
+        )
+
+    def own_modules(self) -> Iterator[Module]:
+        """The phase's modules."""
+        for file in sorted(self.files):
+            yield self.program.modules[file]
+
     def nodes(self) -> Iterator[tuple[Module, ast.AST]]:
         """Every node of the phase's files that is legacy code, outermost first."""
-        for file in sorted(self.files):
-            module = self.program.modules[file]
+        for module in self.own_modules():
             for node in module.nodes:
                 if not getattr(node, "inserted", False):
                     yield module, node
@@ -88,14 +99,13 @@ class View:
         """
         if not self.purity.is_pure(module, expression) or self.purity.checks_something(module, expression):
             return None
-        if cannot_raise(expression) or not self._legacy_errors.caught(module.file, expression):
+        if cannot_raise(expression) or not self._legacy_errors.caught_at(module.file, expression, None):
             return Support()
-        if not self.facts.executed(module.file, expression.lineno) or self.swallowers.swallowed(module, expression, None):
+        if only_asks(expression) and not self._legacy_errors.stands_in_try(module.file, expression):
+            return Support()
+        if not self.facts.executed(module.file, expression.lineno):
             return None
-        if not self.binding.is_static(module, expression):
-            return None
-        support = self.supports.of(module, expression, by_type=True)
-        return support if isinstance(support, Support) else None
+        return self.flow.support(module, expression)
 
     def is_vetoed(self, file: str, place: Span) -> str | None:
         """The reason of the veto that covers a place, if one does."""
@@ -106,5 +116,9 @@ class View:
 
 
 def specialised(trees: Mapping[str, ast.Module], edits: Mapping[str, list[Edit]]) -> dict[str, ast.Module]:
-    """All modules with their edits applied; untouched ones are shared."""
-    return {file: specialise(tree, edits[file]) if edits.get(file) else tree for file, tree in trees.items()}
+    """All modules that stay, with their edits applied; untouched ones are shared."""
+    return {
+        file: specialise(tree, edits[file]) if edits.get(file) else tree
+        for file, tree in trees.items()
+        if DropModule() not in edits.get(file, ())
+    }

@@ -94,12 +94,22 @@ def propose(view: View) -> Iterator[Removal]:
         for function, scope in module.scopes.functions():
             if getattr(function, "inserted", False) or _hands_out_namespace(function):
                 continue
+            yield from _unread_functions(module, scope)
             for name, bindings in scope.bindings.items():
                 readers = list(_readers(module, scope, name))
                 if all(_only_fills(module, reader) for reader in readers):
                     yield from _unread(view, module, name, bindings, readers)
                 elif len(bindings) > 1:
                     yield from _overwritten(view, module, scope, name)
+
+
+def _unread_functions(module: Module, scope: Scope) -> Iterator[Removal]:
+    """A function inside of another that nobody names; a decorator would keep book of it."""
+    for name, bindings in scope.bindings.items():
+        node = bindings[0].node
+        if len(bindings) == 1 and isinstance(node, ast.FunctionDef) and not node.decorator_list:
+            if not any(True for _ in _readers(module, scope, name)) and not node.args.defaults:
+                yield _removal(module, node, DropStatement(Span.of(node)), f"`{name}` is never read")
 
 
 def _readers(module: Module, scope: Scope, name: str) -> Iterator[ast.Name]:

@@ -110,7 +110,7 @@ def _does_nothing(view: View, module: Module, node: ast.stmt) -> Support | None:
     match node:
         case ast.If():
             return view.dropping(module, node.test) if _is_empty(node.body) and _is_empty(node.orelse) else None
-        case ast.For() if _is_empty(node.body) and _is_empty(node.orelse) and _walk_is_free(view, module, node):
+        case ast.For() if _only_goes_on(node.body) and _is_empty(node.orelse) and _walk_is_free(view, module, node):
             return view.dropping(module, node.iter)
         case ast.Expr() if not is_docstring(module.parents[node], node) and not _is_ellipsis(node.value):
             return view.dropping(module, node.value)
@@ -123,6 +123,10 @@ def _is_ellipsis(value: ast.expr) -> bool:
 
 def _is_empty(block: list[ast.stmt]) -> bool:
     return all(isinstance(statement, ast.Pass) for statement in block)
+
+
+def _only_goes_on(block: list[ast.stmt]) -> bool:
+    return all(isinstance(statement, ast.Pass | ast.Continue) for statement in block)
 
 
 def _walk_is_free(view: View, module: Module, node: ast.For) -> bool:

@@ -2,7 +2,8 @@
 
 Safe because the name is not read in its scope, not exported to another module, workload or `__all__`, and not mentioned
 in a string. What an import does besides binding a name (registering something, drawing a random number) is what the
-goldens are for. `__init__` files and `from __future__` stay as they are.
+goldens are for. An import of a package's `__init__` file stays if another module reaches what it loads through the package;
+`from __future__` stays as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from unbloat.edit import DropAlias, Span
 from unbloat.evidence import Module
 from unbloat.evidence.references import module_exports, names_in_strings
+from unbloat.evidence.related import absolute_name
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
 from unbloat.plan.removal import Evidence, Removal
@@ -60,11 +62,13 @@ def propose(view: View) -> Iterator[Removal]:
     """Every import alias without a reader."""
     exports = module_exports(view.program)
     for module, node in view.nodes():
-        if not isinstance(node, ast.alias) or node.name == "*" or module.file.endswith("/__init__.py"):
+        if not isinstance(node, ast.alias) or node.name == "*":
             continue
         statement = module.parents[node]
         assert isinstance(statement, ast.Import | ast.ImportFrom)
         if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
+            continue
+        if _loads_what_others_reach(module, statement, exports):
             continue
         name = node.asname or (node.name if isinstance(statement, ast.ImportFrom) else node.name.partition(".")[0])
         if not _is_read(view, module, statement, name, exports):
@@ -90,6 +94,17 @@ def _is_read(view: View, module: Module, statement: ast.stmt, name: str, exports
     if any(name in scope.reads and scope.resolve(name) is holder for scope in module.scopes.by_node.values()):
         return True
     return any(name in names_in_strings(node) for node in module.nodes if not _is_all_prose(node))
+
+
+def _loads_what_others_reach(
+    module: Module, statement: ast.Import | ast.ImportFrom, exports: frozenset[tuple[str, str]]
+) -> bool:
+    """Whether a package's import is what makes `package.module` work for others, who import the package alone."""
+    if not module.file.endswith("/__init__.py") or not isinstance(statement, ast.ImportFrom):
+        return False
+    loaded = absolute_name(module.name, module.file, statement)
+    part = loaded.removeprefix(module.name + ".").partition(".")[0]
+    return loaded.startswith(module.name + ".") and (module.name, part) in exports
 
 
 def _is_all_prose(node: ast.AST) -> bool:

@@ -92,7 +92,7 @@ def propose(view: View) -> Iterator[Removal]:
         if not reached:
             continue
         for handler in node.handlers:
-            if not view.swallowers.may_go(handler):
+            if not view.catchers.may_go(module, handler):
                 continue
             caught = ast.unparse(handler.type) if handler.type is not None else "everything"
             reason = f"the handler for {caught} never fired; its `try` ran in {', '.join(reached)}"

@@ -11,8 +11,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unbloat.edit import DropFilter, Edit, KeepArm, KeepBranch, KeepOperands, Span
-from unbloat.evidence import LOUD, Module, Support, Unsupported
+from unbloat.edit import DropFilter, DropStatement, Edit, KeepArm, KeepBranch, KeepOperands, Span
+from unbloat.evidence import LOUD, Module, Support
 from unbloat.evidence.support import type_of
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
@@ -155,6 +155,13 @@ def _folds(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Removal,
                     yield fold, [arm]
         case ast.BoolOp():
             yield from _operands(view, module, node)
+        case ast.Assert() if view.facts.executed(module.file, node.test.lineno):
+            if view.catchers.caught(module, node, None):
+                return
+            fold = _fold(view, module, node.test, DropStatement(Span.of(node)), True, [node])
+            if fold is not None:
+                dropped_statement: list[ast.stmt] = [node]
+                yield fold, dropped_statement
         case ast.comprehension():
             for condition in node.ifs:
                 if _outcome(view, module, condition, condition, "filter"):
@@ -173,8 +180,8 @@ def _operands(view: View, module: Module, node: ast.BoolOp) -> Iterator[tuple[Re
     # Only an unbroken run of operands from the left: each is reached because those before it let it be.
     for index, operand in enumerate(node.values[:-1]):
         outcome = _operand_outcome(view, module, node, index, operand)
-        found = view.supports.of(module, operand) if outcome is not None else None
-        if outcome is None or not isinstance(found, Support) or not _is_heard(view, module, operand, found):
+        found = view.flow.support(module, operand) if outcome is not None else None
+        if outcome is None or found is None or not _is_heard(view, module, operand, found):
             break
         support = support.and_(found)
         if outcome is decides:
@@ -199,32 +206,28 @@ def _is_whole(view: View, module: Module, node: ast.BoolOp) -> bool:
 
 def _operand_outcome(view: View, module: Module, node: ast.BoolOp, index: int, operand: ast.expr) -> bool | None:
     outcomes = view.facts.outcomes(module.file, Span.of(node), "operand", index)
-    if outcomes.only is None or not view.binding.is_static(module, operand):
-        return None
     return outcomes.only
 
 
 def _outcome(view: View, module: Module, node: ast.stmt | ast.expr, test: ast.expr, kind: str) -> bool | None:
     """The one outcome of a STATIC decision."""
     outcomes = view.facts.outcomes(module.file, Span.of(node), kind)
-    if outcomes.only is None or not view.binding.is_static(module, test):
-        return None
     return outcomes.only
 
 
 def _fold(view: View, module: Module, test: ast.expr, edit: Edit, outcome: bool, gone: list[ast.AST]) -> Removal | None:
     if not view.purity.is_pure(module, test):
         return None
-    support = view.supports.of(module, test)
-    if isinstance(support, Unsupported) or not _is_heard(view, module, test, support):
+    support = view.flow.support(module, test)
+    if support is None or not _is_heard(view, module, test, support):
         return None
     reason = f"`{ast.unparse(test)}` is always {'true' if outcome else 'false'}{_because(view, support)}"
     return Removal(module.file, edit, NAME, Evidence.PINNED, reason, Span.of(test), lines_of(gone), support)
 
 
 def _is_heard(view: View, module: Module, test: ast.expr, support: Support) -> bool:
-    """Nobody may swallow the complaint where the environment, or a config that an object keeps, is checked at the decision."""
-    return not (support.environment or support.fields) or not view.swallowers.swallowed(module, test, LOUD)
+    """Nobody may swallow the complaint where the environment, is checked at the decision."""
+    return not support.environment or not view.catchers.caught(module, test, LOUD)
 
 
 def _because(view: View, support: Support) -> str:

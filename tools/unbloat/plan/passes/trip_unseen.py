@@ -1,22 +1,27 @@
-"""Turn a branch that no workload took, though data could, into an error that names the legacy lines.
+"""Turn what no workload executed into errors that name the legacy lines: branches, loop bodies, function bodies.
 
-Safe because nothing becomes silent: whoever needs the branch is told so. Only branches of two statements or more are
-worth a wire, and files that the contract calls algorithm keep theirs.
+Safe because nothing becomes silent: whoever needs the code is told so, and where to find it. A wire is placed only where
+its error would surface, judged on the code that the wires themselves leave: what no workload executed catches nothing.
+Files that the contract calls algorithm keep theirs. Everything after this pass looks at the code that did run.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator
 
-from unbloat.edit import Span, Tripwire
+from unbloat.edit import Edit, ReplaceExpression, Span, Tripwire
 from unbloat.evidence import LOUD, Module
+from unbloat.evidence.instrument import Site
+from unbloat.plan.blocks import blocks_of
 from unbloat.plan.example import Example
+from unbloat.plan.guard import UNSEEN
 from unbloat.plan.lines import lines_of
 from unbloat.plan.removal import Evidence, Removal
 from unbloat.plan.view import View
 
-NAME = "trip unseen branches"
+NAME = "trip unseen code"
 
 EXAMPLES = (
     Example(
@@ -31,7 +36,7 @@ EXAMPLES = (
         after="""
         def run(cfg, values=(1,)):
             if len(values) > 9:
-                raise NotImplementedError("stripped: pkg/module.py:3-4, a branch that no workload took")
+                raise NotImplementedError("stripped: pkg/module.py:3-4")
             return sum(values)
         """,
         calls=(([1],),),
@@ -54,41 +59,263 @@ EXAMPLES = (
         """,
         calls=(([1],),),
     ),
+    Example(
+        "a function that nobody called, and a loop over nothing",
+        before="""
+        def run(cfg, values=()):
+            for value in values:
+                other(value)
+            return 1
+
+        def other(value):
+            '''Unused.'''
+            value = value + 1
+            return value
+        """,
+        after="""
+        def run(cfg, values=()):
+            for value in values:
+                raise NotImplementedError("stripped: pkg/module.py:3")
+            return 1
+
+        def other(value):
+            raise NotImplementedError("stripped: pkg/module.py:7-9")
+        """,
+    ),
+    Example(
+        "expressions: an arm that was never evaluated; one that only names a value stays",
+        before="""
+        def run(cfg, values=(1,)):
+            best = max(values) if values else sum(values)
+            size = len(values) or len(cfg)
+            return best if size else cfg
+        """,
+        after="""
+        def run(cfg, values=(1,)):
+            best = max(values) if values else unbloat_unseen("pkg/module.py:2")
+            size = len(values) or unbloat_unseen("pkg/module.py:3")
+            return best if size else cfg
+        """,
+    ),
+    Example(
+        "what stands behind an `if` that always left",
+        before="""
+        def run(cfg, values=(1,)):
+            if len(values) < 9:
+                return sum(values)
+            values = sorted(values)
+            return sum(values[:9])
+        """,
+        after="""
+        def run(cfg, values=(1,)):
+            if len(values) < 9:
+                return sum(values)
+            else:
+                raise NotImplementedError("stripped: pkg/module.py:4-5")
+            values = sorted(values)
+            return sum(values[:9])
+        """,
+    ),
+    Example(
+        "an error behind an `if` that always left needs no wire",
+        before="""
+        def run(cfg, values=(1,)):
+            if len(values) < 9:
+                return sum(values)
+            raise ValueError(values)
+        """,
+        after="""
+        def run(cfg, values=(1,)):
+            if len(values) < 9:
+                return sum(values)
+            raise ValueError(values)
+        """,
+    ),
+    Example(
+        "a handler that fired would swallow the wire",
+        before="""
+        def run(cfg, text="7"):
+            try:
+                if text == "zero":
+                    return 10 - 10
+                return int(text)
+            except Exception:
+                return None
+        """,
+        after="""
+        def run(cfg, text="7"):
+            try:
+                if text == "zero":
+                    return 10 - 10
+                return int(text)
+            except Exception:
+                return None
+        """,
+        calls=(("x",), ("8",)),
+    ),
+    Example(
+        "a handler that never fired would not, because it goes first",
+        before="""
+        def run(cfg, text="7"):
+            try:
+                if text == "zero":
+                    return 10 - 10
+                return int(text)
+            except Exception:
+                return None
+        """,
+        after="""
+        def run(cfg, text="7"):
+            try:
+                if text == "zero":
+                    raise NotImplementedError("stripped: pkg/module.py:4")
+                return int(text)
+            except Exception:
+                return None
+        """,
+        calls=(("8",),),
+    ),
 )
 
 
 def propose(view: View) -> Iterator[Removal]:
-    """Every one-sided `if` that the pins do not settle."""
-    for module, node in view.nodes():
-        if not isinstance(node, ast.If) or module.file in view.contract.algorithm:
-            continue
-        outcome = view.facts.outcomes(module.file, Span.of(node), "if").only
-        if outcome is None or view.binding.is_static(module, node.test):
-            continue
-        if view.swallowers.swallowed(module, node, LOUD):
-            continue  # nobody would hear the wire
-        untaken = node.orelse if outcome else node.body
-        if _is_worth_a_wire(untaken):
-            yield _wire(view, module, node, "orelse" if outcome else "body", untaken)
+    """Every wire that somebody would hear, once all of them are there."""
+    wires = [wire for module in view.own_modules() for wire in _wires(view, module)]
+    while True:
+        kept = _heard(view, wires)
+        if kept == wires:
+            break
+        wires = kept  # what stays unseen without a wire may reach others
+    yield from wires
+
+
+def _heard(view: View, wires: list[Removal]) -> list[Removal]:
+    """The wires whose errors would surface if these were all that there are."""
+    edits: dict[str, list[Edit]] = {}
+    for wire in wires:
+        edits.setdefault(wire.file, []).append(wire.edit)
+    after = view.after(edits)
+    places = {
+        (module.file, node.lineno, node.col_offset): node
+        for module in after.own_modules()
+        for node in module.nodes
+        if isinstance(node, ast.stmt | ast.expr) and getattr(node, "inserted", False)
+    }
+    kept = []
+    for wire in wires:
+        # A wire inside of what another one takes away is not there any more.
+        node = places.get((wire.file, wire.place.line, wire.place.column))
+        if node is not None and not after.catchers.caught(after.program.modules[wire.file], node, LOUD):
+            kept.append(wire)
+    return kept
+
+
+def _wires(view: View, module: Module) -> Iterator[Removal]:
+    if module.file in view.contract.algorithm or module.file not in view.facts.counts:
+        return
+    pending: list[ast.AST] = [module.tree]
+    while pending:
+        node = pending.pop()
+        if getattr(node, "inserted", False) or isinstance(node, ast.JoinedStr):
+            continue  # before Python 3.12 nothing in an f-string has a position of its own
+        wired = list(_wires_of(view, module, node))
+        for wire, _ in wired:
+            yield wire
+        gone = {part for _, parts in wired for part in parts}
+        pending += [child for child in ast.iter_child_nodes(node) if child not in gone]
+
+
+def _wires_of(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Removal, list[ast.AST]]]:
+    """The wires of one node, with the parts that go."""
+    facts, file = view.facts, module.file
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            if not facts.outcomes(file, Span.of(node), "function").true and _is_worth_a_wire(node.body):
+                yield _wire(view, module, node, "body", node.body, f"no workload called `{node.name}`"), [*node.body]
+        case ast.If() | ast.While():
+            outcome = facts.outcomes(file, Span.of(node), type(node).__name__.lower()).only
+            if outcome is None or (isinstance(node, ast.While) and outcome):
+                return
+            branch, untaken = ("orelse", node.orelse) if outcome else ("body", node.body)
+            reason = f"`{ast.unparse(node.test)}` was always {'true' if outcome else 'false'}"
+            if outcome and not untaken and isinstance(node, ast.If) and (behind := _behind(view, module, node)):
+                yield _wire(view, module, node, "orelse", behind, reason), []
+            if untaken and _is_worth_a_wire(untaken):
+                yield _wire(view, module, node, branch, untaken, reason), [*untaken]
+        case ast.For() | ast.AsyncFor():
+            first = node.body[0]
+            reached = facts.executed(file, node.lineno) and first.lineno > node.iter.lineno
+            if reached and not _ran(view, module, first) and _is_worth_a_wire(node.body):
+                yield _wire(view, module, node, "body", node.body, f"`{ast.unparse(node.iter)}` was always empty"), [*node.body]
+        case ast.IfExp():
+            outcome = facts.outcomes(file, Span.of(node), "ifexp").only
+            if outcome is not None:
+                yield from _arm(module, node.orelse if outcome else node.body)
+        case ast.ListComp(elt=part) | ast.SetComp(elt=part) | ast.GeneratorExp(elt=part) | ast.Lambda(body=part):
+            yield from _element(view, module, part)
+        case ast.DictComp():
+            for part in (node.key, node.value):
+                yield from _element(view, module, part)
+        case ast.BoolOp():
+            decides = isinstance(node.op, ast.Or)
+            for index in range(len(node.values) - 1):
+                if facts.outcomes(file, Span.of(node), "operand", index).only is decides:
+                    for operand in node.values[index + 1 :]:
+                        yield from _arm(module, operand)
+                    return
+
+
+def _ran(view: View, module: Module, statement: ast.stmt) -> bool:
+    """Whether any line of a statement ran; the first one of several may hold nothing to run."""
+    last = statement.end_lineno or statement.lineno
+    return any(view.facts.executed(module.file, line) for line in range(statement.lineno, last + 1))
+
+
+def _element(view: View, module: Module, part: ast.expr) -> Iterator[tuple[Removal, list[ast.AST]]]:
+    """What a comprehension or a `lambda` evaluates, if it never did."""
+    site = Site(Span.of(part), "element")
+    if site in view.facts.counts.get(module.file, {}) and not view.facts.outcomes(module.file, site.span, site.kind).true:
+        yield from _arm(module, part)
+
+
+def _behind(view: View, module: Module, node: ast.If) -> list[ast.stmt]:
+    """What follows an `if` that always left the block, and so never ran."""
+    if not isinstance(node.body[-1], ast.Return | ast.Continue | ast.Break):
+        return []
+    for block in blocks_of(module.parents[node]):
+        if node in block:
+            behind = block[block.index(node) + 1 :]
+            ran = any(_ran(view, module, part) for part in behind)
+            return behind if not ran and _is_worth_a_wire(behind) else []
+    return []
+
+
+def _arm(module: Module, arm: ast.expr) -> Iterator[tuple[Removal, list[ast.AST]]]:
+    """An arm that does something; one that only names a value costs nothing and stays."""
+    if getattr(arm, "inserted", False) or not any(
+        isinstance(part, ast.Call | ast.Lambda | ast.ListComp) for part in ast.walk(arm)
+    ):
+        return
+    place = Span.of(arm)
+    source = f"{UNSEEN}({json.dumps(f'{module.file}:{place.line}', ensure_ascii=False)})"
+    edit = ReplaceExpression(place, source)
+    reason = f"`{ast.unparse(arm)}` was never evaluated"
+    yield Removal(module.file, edit, NAME, Evidence.UNSEEN, reason, place, lines_of([arm])), [arm]
 
 
 def _is_worth_a_wire(block: list[ast.stmt]) -> bool:
-    statements = [node for part in block for node in ast.walk(part) if isinstance(node, ast.stmt)]
-    inserted = any(getattr(node, "inserted", False) for node in statements)
-    return len(statements) > 1 and not inserted and not isinstance(block[-1], ast.Raise)
+    """What raises, or does nothing, is as loud and as short as a wire."""
+    statements = [part for part in block if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))]
+    if any(getattr(part, "inserted", False) for part in statements):
+        return False
+    return bool(statements) and not isinstance(statements[-1], ast.Raise) and not isinstance(statements[0], ast.Pass)
 
 
-def _wire(view: View, module: Module, node: ast.If, branch: str, untaken: list[ast.stmt]) -> Removal:
+def _wire(view: View, module: Module, node: ast.stmt, branch: str, untaken: list[ast.stmt], reason: str) -> Removal:
     lines = lines_of(untaken)
     first, last = lines[0][0], lines[-1][1]
-    message = f"stripped: {module.file}:{first}-{last}, a branch that no workload took"
-    seen = ", ".join(view.facts.seen_in(module.file, Span.of(node), "if"))
-    return Removal(
-        module.file,
-        Tripwire(Span.of(node), branch, message),
-        NAME,
-        Evidence.UNSEEN,
-        f"`{ast.unparse(node.test)}` went one way in {seen}, but data could send it the other",
-        Span.of(untaken[0]),
-        lines,
-    )
+    message = f"stripped: {module.file}:{first}" + (f"-{last}" if last > first else "")
+    # What a missing `else` becomes has the place of its `if`.
+    start, end = (Span.of(untaken[0]), Span.of(untaken[-1])) if getattr(node, branch) else (Span.of(node), Span.of(node))
+    place = Span(start.line, start.column, end.end_line, end.end_column)
+    return Removal(module.file, Tripwire(Span.of(node), branch, message), NAME, Evidence.UNSEEN, reason, place, lines)

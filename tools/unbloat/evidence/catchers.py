@@ -1,0 +1,184 @@
+"""Who could swallow an error: the handlers that stay, and everything that the runs saw run beneath them.
+
+A wire is loud, and an error that surfaces because its handler went is loud, only if nobody further out catches it. In the
+code that is left catchers are few: handlers that fired, context managers that suppress. What runs beneath one is what the
+runs saw run there, called by it or by a library that it called.
+
+Not seen: a script of the user that swallows, and modules of the package that no workload ran and no phase has reached.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+from unbloat.edit.edits import Span
+from unbloat.evidence.facts import Facts
+from unbloat.evidence.flow.calls import Calls
+from unbloat.evidence.flow.contexts import may_swallow
+from unbloat.evidence.program import Module, Program
+from unbloat.evidence.special import special_methods
+
+# Names of exception classes; None is any exception at all.
+Errors: TypeAlias = frozenset[str] | None
+LOUD: Errors = frozenset({"NotImplementedError"})
+_ANY: Errors = None
+
+
+@dataclass(frozen=True, eq=False)
+class Catcher:
+    """A block, the errors that may be swallowed around it, and the functions seen to run beneath it."""
+
+    body: frozenset[ast.stmt]
+    errors: Errors
+    beneath: frozenset[ast.AST]
+
+
+class Catchers:
+    """The catchers of a program that stay."""
+
+    def __init__(self, program: Program, facts: Facts, *, every_handler: bool = False) -> None:
+        """`every_handler`: those that never fired count, too; that is the legacy, as it caught errors."""
+        self._program = program
+        self._facts = facts
+        self._every_handler = every_handler
+        self._calls = Calls(program, facts)
+        self._catchers = [
+            Catcher(frozenset(body), errors, frozenset(self._beneath(module, body))) for module, body, errors in self._find()
+        ]
+
+    def caught_at(self, file: str, node: ast.stmt | ast.expr, errors: Errors) -> bool:
+        """The same for a node of a later state, by its place; what is not found there counts as caught."""
+        places = self._by_place.get((file, Span.of(node)), ())
+        return not places or any(self.caught(self._program.modules[file], one, errors) for one in places)
+
+    def stands_in_try(self, file: str, node: ast.stmt | ast.expr) -> bool:
+        """Whether a `try` that may catch something holds the place of a node, in its own function."""
+        module = self._program.modules[file]
+        for one in self._by_place.get((file, Span.of(node)), ()):
+            outer: ast.AST | None = one
+            while outer is not None:
+                if any(outer in catcher.body for catcher in self._catchers):
+                    return True
+                outer = module.parents.get(outer)
+        return False
+
+    @cached_property
+    def _by_place(self) -> Mapping[tuple[str, Span], list[ast.AST]]:
+        found: dict[tuple[str, Span], list[ast.AST]] = {}
+        for module, node in self._program.walk():
+            if isinstance(node, ast.stmt | ast.expr):
+                found.setdefault((module.file, Span.of(node)), []).append(node)
+        return found
+
+    def caught(self, module: Module, node: ast.AST, errors: Errors) -> bool:
+        """Whether one of these errors, raised at `node`, may be swallowed."""
+        around: set[ast.AST] = set()
+        outer: ast.AST | None = node
+        while outer is not None:
+            around.add(outer)
+            outer = module.parents.get(outer)
+        return any(
+            overlap(catcher.errors, errors) and (catcher.body & around or catcher.beneath & around)
+            for catcher in self._catchers
+        )
+
+    def may_go(self, module: Module, handler: ast.ExceptHandler) -> bool:
+        """Whether a handler never fired, and the errors that it would have caught surface without it."""
+        owner = module.parents[handler]
+        assert isinstance(owner, ast.Try | ast.TryStar)
+        if not self.reached(module, owner) or self.fired(module, handler):
+            return False
+        return not self.caught(module, owner.body[0], errors_of(handler))
+
+    def fired(self, module: Module, handler: ast.ExceptHandler) -> bool:
+        return bool(self._facts.outcomes(module.file, Span.of(handler), "handler").true)
+
+    def reached(self, module: Module, node: ast.Try | ast.TryStar) -> bool:
+        return bool(self._facts.seen_in(module.file, Span.of(node), "try"))
+
+    def _find(self) -> Iterator[tuple[Module, list[ast.stmt], Errors]]:
+        for module, node in self._program.walk():
+            if isinstance(node, ast.Try | ast.TryStar):
+                for handler in node.handlers:
+                    if self.fired(module, handler) or (self._every_handler and self.reached(module, node)):
+                        yield module, node.body, errors_of(handler)
+                if any(
+                    isinstance(part, ast.Return | ast.Break | ast.Continue) for one in node.finalbody for part in ast.walk(one)
+                ):
+                    yield module, [*node.body, *node.orelse, *(part for one in node.handlers for part in one.body)], _ANY
+            elif isinstance(node, ast.With | ast.AsyncWith):
+                if may_swallow(self._calls, module, node):
+                    yield module, node.body, _ANY
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                # Nobody hears what goes wrong in another thread, or in a finaliser.
+                if node.name == "__del__" or (module.file, Span.of(node)) in self._facts.elsewhere:
+                    yield module, node.body, _ANY
+
+    def _beneath(self, module: Module, body: Iterable[ast.stmt]) -> set[ast.AST]:
+        found: set[ast.AST] = set()
+        pending: list[tuple[Module, ast.AST]] = [(module, statement) for statement in body]
+        while pending:
+            where, root = pending.pop()
+            for node in ast.walk(root):
+                if isinstance(node, ast.expr | ast.stmt):
+                    for callee, function in [*self._calls.beneath(where, node), *self._unseen(where, node)]:
+                        if function not in found:
+                            found.add(function)
+                            pending.append((callee, function))
+        return found
+
+    def _unseen(self, module: Module, node: ast.expr | ast.stmt) -> Iterator[tuple[Module, ast.AST]]:
+        """What a node that no workload evaluated may run, by name: where its own wire would be swallowed, it is still there."""
+        if getattr(node, "inserted", False):
+            return
+        names: tuple[str, ...] = ()
+        if isinstance(node, ast.Call) and not self._calls.beneath(module, node):
+            names = (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", ""),)
+        elif not self._facts.executed(module.file, node.lineno) and module.file in self._facts.lines:
+            names = (*special_methods(node), node.attr if isinstance(node, ast.Attribute) else "")
+        for name in names:
+            yield from self._by_name.get(name, ())
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, list[tuple[Module, ast.AST]]]:
+        """Functions by their names, constructors by their classes'."""
+        found: dict[str, list[tuple[Module, ast.AST]]] = {}
+        for module, node in self._program.walk():
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found.setdefault(node.name, []).append((module, node))
+                owner = module.parents[node]
+                if isinstance(owner, ast.ClassDef) and node.name in ("__init__", "__new__"):
+                    found.setdefault(owner.name, []).append((module, node))
+        return found
+
+
+def errors_of(handler: ast.ExceptHandler) -> Errors:
+    if handler.type is None:
+        return None
+    return _names_of(handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type])
+
+
+def _names_of(types: Iterable[ast.expr]) -> Errors:
+    names = set()
+    for one in types:
+        if not isinstance(one, ast.Name) or not isinstance(getattr(builtins, one.id, None), type):
+            return None
+        names.add(one.id)
+    return frozenset(names)
+
+
+def overlap(caught: Errors, raised: Errors) -> bool:
+    """Whether an error of one kind may be one of the other."""
+    if caught is None or raised is None:
+        return True
+    for one in caught:
+        for other in raised:
+            first, second = getattr(builtins, one), getattr(builtins, other)
+            if issubclass(first, second) or issubclass(second, first):
+                return True
+    return False

@@ -1,0 +1,47 @@
+"""Parts of functions and expressions."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+from unbloat.edit.edits import Span
+from unbloat.evidence.facts import Facts
+from unbloat.evidence.program import FUNCTIONS, Module
+from unbloat.evidence.scopes import Function
+
+
+def own_nodes(function: ast.AST) -> Iterable[ast.AST]:
+    """The nodes of a function, without those of functions and classes nested in it."""
+    pending = list(ast.iter_child_nodes(function))
+    while pending:
+        node = pending.pop()
+        yield node
+        if not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            pending.extend(ast.iter_child_nodes(node))
+
+
+def default_of(function: Function, name: str) -> ast.expr | None:
+    positional = [*function.args.posonlyargs, *function.args.args]
+    optional = positional[len(positional) - len(function.args.defaults) :]
+    defaults: dict[str, ast.expr | None] = {}
+    for argument, default in zip(optional, function.args.defaults, strict=True):
+        defaults[argument.arg] = default
+    for argument, keyword_default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
+        defaults[argument.arg] = keyword_default
+    return defaults.get(name)
+
+
+def children(node: ast.expr) -> Iterable[ast.expr]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr):
+            yield child
+        elif isinstance(child, ast.comprehension):
+            yield child.iter
+            yield from child.ifs
+
+
+def is_guarded(facts: Facts, module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a function checks the config that it gets: whoever is not of the subject may call it."""
+    is_called_from_outside = (module.file, Span.of(function)) in facts.external
+    return is_called_from_outside or not function.name.startswith("_") or function.name == "__init__"

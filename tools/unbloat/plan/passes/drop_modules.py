@@ -1,0 +1,160 @@
+"""Drop whole modules that nothing kept imports.
+
+Safe because importing one is a `ModuleNotFoundError`, never silence. What counts is every import that a workload executed,
+and one that did not run but whose failure somebody might swallow, or that types rely on; a package stays with anything in
+it, and a module whose name a workload mentions stays. Where the package itself loads modules by computed names, all stay.
+What importing a module does beside that (registering something, drawing a random number) is what the goldens are for.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from unbloat.edit import DropModule, Span
+from unbloat.evidence import Module
+from unbloat.evidence.related import absolute_name, loaded_files
+from unbloat.plan.example import Example
+from unbloat.plan.removal import Evidence, Removal
+from unbloat.plan.view import View
+
+NAME = "drop unused modules"
+
+EXAMPLES = (
+    Example(
+        "a module whose import did not run, with what only that one imports",
+        before="""
+        from .used import VALUE
+
+        def run(cfg):
+            if cfg.wide:
+                from .wide import widened
+                return widened(VALUE)
+            return VALUE
+        """,
+        after="""
+        from .used import VALUE
+
+        def run(cfg):
+            if cfg.wide:
+                from .wide import widened
+                return widened(VALUE)
+            return VALUE
+        """,
+        config={"wide": False},
+        others={
+            "used.py": "VALUE = 1\n",
+            "wide.py": "from .wider import WIDER\n\ndef widened(value):\n    return value + WIDER\n",
+            "wider.py": "WIDER = 9\n",
+        },
+        gone=("wide.py", "wider.py"),
+    ),
+    Example(
+        "an import whose failure somebody would swallow",
+        before="""
+        def run(cfg):
+            try:
+                if cfg.wide:
+                    from .wide import WIDE
+                    return WIDE
+            except ImportError:
+                return 3
+            return 2
+        """,
+        after="""
+        def run(cfg):
+            try:
+                if cfg.wide:
+                    from .wide import WIDE
+                    return WIDE
+            except ImportError:
+                return 3
+            return 2
+        """,
+        config={"wide": False},
+        others={"wide.py": "WIDE = 9\n"},
+    ),
+    Example(
+        "a module that the workload imports",
+        before="""
+        def run(cfg):
+            return 1
+        """,
+        after="""
+        def run(cfg):
+            return 1
+        """,
+    ),
+)
+
+_LOADERS = frozenset("import_module __import__ iter_modules walk_packages find_spec find_loader all_objects".split())
+
+
+def propose(view: View) -> Iterator[Removal]:
+    """Every module that no workload reaches through imports."""
+    modules = {**view.program.modules, **view.program.strangers}
+    if any(_loads_by_name(view, module) for module in modules.values()):
+        return
+    kept = _kept(view, modules)
+    for file in sorted(view.files - kept):
+        module = modules[file]
+        last = max((getattr(node, "end_lineno", 0) or 0 for node in module.tree.body), default=1)
+        reason = f"nothing that is kept imports `{module.name}`"
+        place = Span(1, 0, last, 0)
+        yield Removal(file, DropModule(), NAME, Evidence.UNREFERENCED, reason, place, ((1, last),))
+
+
+def _loads_by_name(view: View, module: Module) -> bool:
+    return any(
+        isinstance(node, ast.Call)
+        and (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")) in _LOADERS
+        and view.facts.executed(module.file, node.lineno)
+        for node in module.nodes
+    )
+
+
+def _kept(view: View, modules: Mapping[str, Module]) -> set[str]:
+    """The modules that workloads name, and what those import, with the packages that they lie in."""
+    package = next(iter(modules)).partition("/")[0]
+    pending = [file for file in modules if file not in view.files or _is_root(view, modules[file], package)]
+    kept: set[str] = set()
+    while pending:
+        file = pending.pop()
+        if file not in kept:
+            kept.add(file)
+            pending += loaded_files(modules[file].name, modules)
+            pending += [found for dotted in _imports(view, modules[file]) for found in loaded_files(dotted, modules)]
+    return kept
+
+
+def _is_root(view: View, module: Module, package: str) -> bool:
+    if module.name == package:
+        return True
+    ran = any(view.facts.executed(module.file, node.lineno) for node in module.tree.body)
+    return module.name.rpartition(".")[2] in view.outside and (ran or not module.tree.body)
+
+
+def _imports(view: View, module: Module) -> Iterator[str]:
+    """The dotted names that a module imports where that counts."""
+    for node in module.nodes:
+        if not isinstance(node, ast.Import | ast.ImportFrom) or not _counts(view, module, node):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        else:
+            owner = absolute_name(module.name, module.file, node)
+            yield from (f"{owner}.{alias.name}" for alias in node.names)
+
+
+def _counts(view: View, module: Module, node: ast.stmt) -> bool:
+    """Whether an import ran, or would fail where nobody hears it."""
+    if view.facts.executed(module.file, node.lineno):
+        return True
+    outer: ast.AST | None = module.parents.get(node)
+    while outer is not None:
+        if isinstance(outer, ast.Try | ast.TryStar) and outer.handlers:
+            return True
+        if isinstance(outer, ast.If) and "TYPE_CHECKING" in ast.unparse(outer.test):
+            return True
+        outer = module.parents.get(outer)
+    return False
