@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unbloat.plan.passes import STAGES, Pass
 from unbloat.record import record
 from unbloat.strip import Judge, PhaseRun
 from unbloat.subject import Workload, load_subject
@@ -139,13 +140,13 @@ class Comparison:
         return [one for one in self.outcomes if one.verdict == "silent"]
 
 
-def compare_uses(program: Program, folder: Path, server: Server) -> Comparison:
-    """Strip `program` in `folder` and compare the others."""
+def stripped_under_pins(program: Program, folder: Path, server: Server, stages: Sequence[Sequence[Pass]] = STAGES) -> PhaseRun:
+    """Strip `program` in `folder`."""
     legacy = folder / "legacy"
     modules = {"module": program.module, **program.modules, **program.strangers}
     texts = {"pkg/__init__.py": "", **{f"pkg/{name}.py": _dedented(text) for name, text in modules.items()}}
     write_tree(legacy, {name: text.encode() for name, text in texts.items()})
-    places = {name: str(folder / f"{name}.txt") for name in ("pinned", "others", "outcomes")}
+    places = _places(folder)
     Path(places["pinned"]).write_text(json.dumps(repr(program.pinned)))
     Path(places["others"]).write_text(json.dumps([repr(steps) for steps in program.others]))
     (folder / "workloads.py").write_text(_WORKLOADS.format(places=places).replace("def others", "def _others"))
@@ -155,8 +156,19 @@ def compare_uses(program: Program, folder: Path, server: Server) -> Comparison:
     (folder / "strip.toml").write_text(_STRIP.format(files=files))
     subject = load_subject(folder / "strip.toml")
     goldens, facts = record(subject, server, _quiet)
-    run = PhaseRun(subject, subject.phases[0], facts)
+    run = PhaseRun(subject, subject.phases[0], facts, stages=stages)
     run.run(Judge(run, server, goldens, _quiet), None, _quiet)
+    return run
+
+
+def _places(folder: Path) -> dict[str, str]:
+    return {name: str(folder / f"{name}.txt") for name in ("pinned", "others", "outcomes")}
+
+
+def compare_uses(program: Program, folder: Path, server: Server) -> Comparison:
+    """Strip `program` in `folder` and compare the others."""
+    run = stripped_under_pins(program, folder, server)
+    legacy, places = folder / "legacy", _places(folder)
     stripped, faults = run.candidate(())
     assert not faults, faults
     write_tree(folder / "candidate", stripped)

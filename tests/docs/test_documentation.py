@@ -44,6 +44,16 @@ def test_sessions_of_the_readme_exist(session: str) -> None:
     assert session in names
 
 
+def test_phases_of_the_readme_are_those_of_the_champion() -> None:
+    subject = tomllib.loads((ROOT / "reproduction" / "strip.toml").read_text())
+    table = README.partition("| phase | strips | gate |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)`", table, re.M) == list(subject["phases"])
+    noxfile = (ROOT / "noxfile.py").read_text()
+    assert re.findall(r'name="strip-(\w+)"', noxfile) == list(subject["phases"])
+    for other in sorted((ROOT / "reproduction").glob("strip_*.toml")):
+        assert list(tomllib.loads(other.read_text())["phases"]) == list(subject["phases"]), other.name
+
+
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"^\| `unbloat (\w+)", README, re.M))))
 def test_commands_of_the_readme_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -55,7 +65,7 @@ def test_commands_of_the_readme_exist(command: str, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("table", sorted(_TABLES))
 def test_every_key_of_strip_toml_is_documented(table: str) -> None:
-    heading = {"phases": "[phases.NAME]", "veto": "[[veto]]"}.get(table, f"[{table}]")
+    heading = {"phases": "[phases.NAME]", "veto": "[[veto]]", "restructure": "[[restructure]]"}.get(table, f"[{table}]")
     section = STRIP_TOML.partition(f"## `{heading}`")[2].partition("\n## ")[0]
     documented = set(re.findall(r"^\| `(\w+)`", section, re.M))
     assert documented == set(_PHASE if table == "phases" else _TABLES[table])

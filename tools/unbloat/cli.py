@@ -12,7 +12,12 @@ from pathlib import Path
 from rich.console import Console
 
 from unbloat.atomic import replace_text
-from unbloat.errors import UnbloatError
+from unbloat.bundle import make_bundle, write_bundle
+from unbloat.challenge.challenge import DEFAULT_LIMIT, challenge
+from unbloat.challenge.report import count_table, is_silent, lines, to_json
+from unbloat.errors import SubjectError, UnbloatError
+from unbloat.figures import save_memory
+from unbloat.gather import gather
 from unbloat.measure import Measure, measure_path
 from unbloat.phases import (
     Recording,
@@ -26,12 +31,13 @@ from unbloat.phases import (
 )
 from unbloat.plan.removal import Removal
 from unbloat.record import Say
+from unbloat.report.executed import executed
 from unbloat.report.explain import explain, locate
 from unbloat.report.progress import progress
 from unbloat.report.status import rejected, status_page
 from unbloat.report.tables import file_rows, size_table
 from unbloat.strip import PhaseRun
-from unbloat.subject import Phase, load_subject
+from unbloat.subject import Phase, first_toml, load_subject
 from unbloat.verify.lock import exclusive
 
 BAD_INPUT = 2
@@ -42,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
     # A file or pipe has no width; a table must not be cut to that of a terminal nobody looks at.
-    console = Console(soft_wrap=True, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    # And `file.py:100:` is a place, not a picture.
+    console = Console(emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
     try:
         return int(options.command(options, console))
     except UnbloatError as error:
@@ -65,11 +72,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="unbloat", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, function, text in (
+        ("init", _init, "write a strip.toml for an installed package and a file of workloads"),
         ("record", _record, "run the workloads on the legacy: goldens and evidence"),
         ("plan", _plan, "print what would go, why, and on what evidence; change nothing"),
         ("strip", _strip, "strip the phases, one after the other, and put the tree in place"),
         ("verify", _verify, "compare a tree with the legacy's goldens"),
+        ("challenge", _challenge, "change one pin at a time: does the stripped tree follow, or say that it cannot?"),
         ("report", _report, "write the status page and print the sizes"),
+        ("bundle", _bundle, "write a folder that works alone: the stripped package, its config, requirements and scripts"),
         ("explain", _explain, "tell the fate of a legacy line"),
         ("measure", _measure, "count statements, decisions and more in a tree"),
     ):
@@ -79,18 +89,38 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("tree", type=Path, help="a Python file or a folder")
             command.add_argument("--json", action="store_true", help="print one JSON object")
             continue
+        if name == "init":
+            command.add_argument("--package", required=True, help="the name that it is imported by")
+            command.add_argument("--workload", required=True, type=Path, help="a Python file with workload functions")
+            command.add_argument("--out", type=Path, default=Path("strip.toml"), help="what to write (default: %(default)s)")
+            continue
         command.add_argument("--subject", type=Path, default=Path("strip.toml"), help="the strip.toml (default: %(default)s)")
         if name in ("plan", "strip", "verify"):
             command.add_argument("--phase", help="stop after this phase (default: all)")
         if name == "plan":
             command.add_argument("--json", type=Path, help="also write the plan to this file")
-        if name == "verify":
+        if name == "challenge":
+            command.add_argument("--limit", type=int, default=DEFAULT_LIMIT, help="changes at most (default: %(default)s)")
+            command.add_argument("--json", type=Path, help="also write every change and verdict to this file")
+        if name in ("verify", "challenge"):
             command.add_argument("--tree", type=Path, help="the folder that holds the package (default: the stripped one)")
         if name == "report":
             command.add_argument("--status", type=Path, help="write the status page to this file")
+            command.add_argument("--json", type=Path, help="write every figure to this file, for a page of results")
+        if name == "bundle":
+            command.add_argument("--out", type=Path, required=True, help="the folder to write, or to write anew")
         if name == "explain":
             command.add_argument("place", metavar="FILE:LINE", help="a line of the legacy")
     return parser
+
+
+def _init(options: argparse.Namespace, console: Console) -> int:
+    out: Path = options.out
+    if out.exists():
+        raise SubjectError(f"{out}: is there already; name another file with --out")
+    replace_text(out, first_toml(options.package, options.workload, out.parent))
+    console.print(f"{out}: written; run `unbloat record --subject {out}` next", markup=False, highlight=False)
+    return 0
 
 
 def _record(options: argparse.Namespace, console: Console) -> int:
@@ -139,6 +169,7 @@ def _strip(options: argparse.Namespace, console: Console) -> int:
             run = strip_phase(recorded, phase, earlier, say)
             earlier += run.tally.accepted
             _show_tally(phase, run, say)
+    save_memory(subject, recorded.key)
     for phase in phases:
         console.print(size_table(file_rows(subject, phase, earlier)))
     return 0
@@ -166,24 +197,58 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
     return 1 if found else 0
 
 
+def _challenge(options: argparse.Namespace, console: Console) -> int:
+    subject = load_subject(options.subject)
+    if options.limit < 1:
+        raise SubjectError(f"--limit {options.limit}: at least one change has to be tried")
+    tree = (options.tree or subject.stripped).resolve()
+    with exclusive(subject.state), progress(console, "challenge") as say, recording(subject, say) as recorded:
+        result = challenge(recorded, tree, options.limit, say)
+    if options.json is not None:
+        replace_text(options.json, json.dumps(to_json(result), indent=1) + "\n")
+    console.print(count_table(result))
+    for line in lines(result):
+        console.print(line, markup=False, highlight=False)
+    return 1 if is_silent(result) else 0
+
+
 def _report(options: argparse.Namespace, console: Console) -> int:
     subject = load_subject(options.subject)
     with progress(console, "report") as say, recording(subject, say) as recorded:
         done = stripped_phases(recorded)
         phases = [phase for phase in subject.phases if phase.name in done]
         verdicts = {phase.name: _verdict(recorded, phase, say) for phase in phases}
+        if options.json is not None:
+            say("gathering figures")
+            replace_text(options.json, json.dumps(gather(recorded, done, verdicts), indent=1) + "\n")
     for phase in phases:
         console.print(size_table(file_rows(subject, phase, done[phase.name])))
-    page = status_page(subject, done, verdicts)
+    ran = executed(subject, recorded.facts) if subject.installed is not None else None
+    if ran is not None:
+        console.print(ran.line(), highlight=False)
+    page = status_page(subject, done, verdicts, ran)
     if options.status is not None:
         replace_text(options.status, page)
         console.print(f"status page: {options.status}", markup=False)
+    if options.json is not None:
+        console.print(f"figures: {options.json}", markup=False)
     return 0 if all(verdict == "identical" for verdict in verdicts.values()) else 1
 
 
 def _verdict(recorded: Recording, phase: Phase, say: Say) -> str:
     found = verify_tree(recorded, recorded.subject.stripped, [phase], say)
     return found[0] if found else "identical"
+
+
+def _bundle(options: argparse.Namespace, console: Console) -> int:
+    subject = load_subject(options.subject)
+    with progress(console, "bundle") as say:
+        made = make_bundle(subject, say)
+    write_bundle(options.out.resolve(), made)
+    for line in made.summary():
+        console.print(line, markup=False, highlight=False)
+    console.print(f"bundle: {len(made.files)} files in {options.out}", markup=False, highlight=False)
+    return 0
 
 
 def _explain(options: argparse.Namespace, console: Console) -> int:

@@ -4,6 +4,7 @@ UnbloatError                 what a user can mend; the command line prints one l
 ├── SubjectError             strip.toml, the source tree or the manifest is not usable
 ├── WorkloadError            a workload raised, timed out, or is not deterministic
 ├── EditError                an edit does not fit the source that it names
+├── RestructureError         a step of restructuring cannot be done
 ├── EvidenceError            facts contradict each other
 └── VerificationError        the legacy does not reproduce its own golden
 """
@@ -25,6 +26,10 @@ class WorkloadError(UnbloatError):
 
 class EditError(UnbloatError):
     """An edit names a position that holds no such code."""
+
+
+class RestructureError(UnbloatError):
+    """A step of [[restructure]] cannot be done; it is left out, and said."""
 
 
 class EvidenceError(UnbloatError):

@@ -6,17 +6,21 @@ import ast
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unbloat.edit.changes import parse
 from unbloat.errors import SubjectError, VerificationError
 from unbloat.evidence import Facts
+from unbloat.figures import save_figures
+from unbloat.finish import finish
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
 from unbloat.plan.passes import STAGES, Pass
 from unbloat.plan.removal import Removal
 from unbloat.record import Say, record, subject_key
+from unbloat.restructure import Aliases, gate, load_aliases, save_aliases, with_aliases
+from unbloat.restructure import Judge as TreeJudge
 from unbloat.strip import Judge, PhaseRun, removals_of, tree_digest, write_output
 from unbloat.subject import Phase, Subject, Workload
 from unbloat.verify.checks import faults
@@ -57,7 +61,7 @@ def chosen_phases(subject: Subject, name: str | None) -> tuple[Phase, ...]:
         return subject.phases
     names = [phase.name for phase in subject.phases]
     if name not in names:
-        raise SubjectError(f"{subject.root / 'strip.toml'}: no phase {name!r}; known: {', '.join(names)}")
+        raise SubjectError(f"{subject.file}: no phase {name!r}; known: {', '.join(names)}")
     return subject.phases[: names.index(name) + 1]
 
 
@@ -88,15 +92,33 @@ def strip_phase(
     run = PhaseRun(recorded.subject, phase, recorded.facts, earlier, stages)
     basis = tree_digest({str(index): repr(removal).encode() for index, removal in enumerate(earlier)})
     journal = Journal(journal_path(recorded.subject, phase), f"{recorded.key}/{phase.name}/{basis[:16]}")
+    resumed = len(journal.events) > 1
     judge = Judge(run, recorded.server, recorded.goldens, say)
     if not run.tally.accepted and (reason := judge(())) is not None:
         raise VerificationError(f"phase {phase.name}: the tree it starts from differs from the legacy: {reason}")
     run.run(judge, journal, say)
-    digest = write_output(recorded.subject, run)
+    finished = finish(recorded.subject, phase, run.files(), _counted(recorded, run), journal, say)
+    digest = write_output(recorded.subject, finished.files)
+    save_aliases(recorded.subject, finished.aliases)
     if journal.events[-1]["event"] != "done":
         journal.add({"event": "done", "digest": digest})
     run.tally.seconds["all"] = time.perf_counter() - started
+    save_figures(recorded.subject, phase, journal.events[0]["key"], run.tally, resumed=resumed)
     return run
+
+
+def _counted(recorded: Recording, run: PhaseRun) -> TreeJudge:
+    """The gate, as a judge of whole trees, whose verifications and seconds count like any other."""
+    ask = gate(recorded.subject, recorded.server, recorded.goldens, run.phase.gate)
+
+    def judge(files: Mapping[str, bytes], aliases: Aliases) -> str | None:
+        started = time.perf_counter()
+        run.tally.verifications += 1
+        reason = ask(files, aliases)
+        run.tally.spend("verification", started)
+        return reason
+
+    return judge
 
 
 def journaled(recorded: Recording, phase: Phase) -> list[Removal]:
@@ -142,7 +164,10 @@ def verify_tree(recorded: Recording, tree: Path, phases: Sequence[Phase], say: S
     found = _static_faults(subject, tree)
     names = list(dict.fromkeys(name for phase in phases for name in phase.gate))
     forbidden = () if tree == subject.legacy else (subject.legacy,)
-    requests = [Request(tree, subject.workload(name), forbidden=forbidden, seed=subject.seed) for name in names]
+    plain = [Request(tree, subject.workload(name), forbidden=forbidden, seed=subject.seed) for name in names]
+    # A tree keeps what it calls differently beside its package.
+    aliases = load_aliases(replace(subject, stripped=tree))
+    requests = [with_aliases(request, aliases) for request in plain]
     for name, run in zip(names, recorded.server.run_many(requests), strict=True):
         if isinstance(run, Failed):
             found.append(run.reason)

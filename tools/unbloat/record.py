@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def record(
     """
     check_manifest(subject)
     check_sources(subject)
-    folder = subject.state / "golden" / subject_key(subject, server.environment)
+    folder = recordings(subject, subject_key(subject, server.environment))
     goldens, runs = {}, {}
     for workload in subject.workloads if workloads is None else workloads:
         golden_path, evidence_path = folder / f"{workload.name}.golden.json", folder / f"{workload.name}.evidence.json"
@@ -45,20 +46,29 @@ def record(
             goldens[workload.name], runs[workload.name] = before
             continue
         say(f"{workload.name}: recording twice")
+        started = time.perf_counter()
         golden = assert_deterministic(server, subject.legacy, workload, seed=subject.seed)
+        recorded = time.perf_counter()
         say(f"{workload.name}: observing")
         evidence = _observe(subject, server, workload, golden)
+        seconds = {"recording": round(recorded - started, 2), "evidence": round(time.perf_counter() - recorded, 2)}
+        replace_text(folder / f"{workload.name}.seconds.json", json.dumps(seconds) + "\n")
         replace_text(evidence_path, json.dumps(evidence, separators=(",", ":")))
         save(golden, golden_path)
         goldens[workload.name], runs[workload.name] = golden, evidence
     return goldens, Facts.merge(runs)
 
 
+def recordings(subject: Subject, key: str) -> Path:
+    """Where goldens, evidence and the seconds that they took are kept."""
+    return subject.state / "golden" / key
+
+
 def subject_key(subject: Subject, environment: object) -> str:
     """A digest of everything that recordings and plans depend on, this tool included."""
     digest = hashlib.sha256(json.dumps(environment, sort_keys=True, default=str).encode())
     tool = Path(unbloat.__file__).parent
-    files = {subject.root / "strip.toml", *subject.outside(), *tool.rglob("*.py")}
+    files = {subject.file, *subject.outside(), *tool.rglob("*.py")}
     for path in ((subject.legacy / subject.package), *subject.inputs):
         files |= {path} if path.is_file() else {inner for inner in path.rglob("*") if "__pycache__" not in inner.parts}
     files |= {subject.config_file} if subject.config_file is not None else set()

@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unbloat.edit import Edit, Span, render
+from unbloat.edit import DropModule, Edit, Edited, Span
 from unbloat.edit.changes import parse
 from unbloat.errors import EditError
-from unbloat.evidence import Facts, LegacyErrors, identifiers_of, program_around
+from unbloat.evidence import Catchers, Facts, identifiers_of, program_around
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
 from unbloat.plan.guard import guard_edits, guard_module, guard_source
-from unbloat.plan.passes import STAGES, Pass
+from unbloat.plan.passes import LAST_STAGES, STAGES, Pass
 from unbloat.plan.removal import Removal
-from unbloat.plan.view import View, specialised
+from unbloat.plan.view import View
 from unbloat.subject import Phase, Subject
 from unbloat.verify.checks import faults
 from unbloat.verify.journal import Journal
@@ -67,12 +67,14 @@ class PhaseRun:
         self.facts = facts
         self.tally = Tally()
         self._earlier = list(earlier)
-        self._stages = stages
+        self._stages = (*stages, *LAST_STAGES) if phase == subject.phases[-1] else tuple(stages)
         self._sources = {file: _read(subject.legacy / file) for file in subject.sources()}
         self._trees = {file: parse(text) for file, text in self._sources.items()}
+        self._edited = Edited(self._trees, self._sources)
         self._outside = identifiers_of(subject.outside())
-        self._files = frozenset(phase.files)
-        self._legacy_errors = LegacyErrors(program_around(self._trees, self._all_files()), facts)
+        # What an earlier phase had to leave may go once code that used it has gone.
+        self._files = frozenset(phase.files) | {removal.file for removal in earlier}
+        self._legacy_errors = Catchers(program_around(self._trees, self._all_files()), facts, every_handler=True)
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
@@ -154,7 +156,7 @@ class PhaseRun:
         """The subject as it stands after everything accepted so far."""
         edits = _by_file(self._earlier + self.tally.accepted)
         return View(
-            specialised(self._trees, edits),
+            self._edited.trees(edits),
             self.facts,
             self.subject.contract,
             frozenset(self.subject.config_parameters),
@@ -174,23 +176,31 @@ class PhaseRun:
 
     def _candidate(self, removals: Sequence[Removal]) -> tuple[dict[str, bytes], list[str]]:
         edits = _by_file(removals)
-        trees = specialised(self._trees, edits)
+        trees = self._edited.trees(edits)
         view = View(
             trees, self.facts, self.subject.contract, frozenset(), self._outside, self._all_files(), self._legacy_errors
         )
         guards = guard_edits(view, removals)
         for file, checks in guards.items():
             edits.setdefault(file, []).extend(checks)
-        changed = {file: render(self._sources[file], found) for file, found in edits.items() if found}
+        changed = self._edited.texts(edits)
         pinned = f"{self.subject.package}/{guard_module(self.subject.package, self._trees)}.py"
-        final = specialised(self._trees, edits)
+        final = self._edited.trees(edits)
         if guards:
             changed[pinned] = guard_source(self.facts, removals)
             final[pinned] = parse(changed[pinned])
         files = {**read_tree(self.subject.legacy / self.subject.package)}
+        gone = {file for file, found in edits.items() if DropModule() in found}
         tree = {f"{self.subject.package}/{name}": content for name, content in files.items()}
+        tree = {file: content for file, content in tree.items() if file not in gone}
         tree |= {file: text.encode() for file, text in changed.items()}
         return tree, faults(self._trees, final, changed)
+
+    def files(self) -> dict[str, bytes]:
+        """The tree with everything that is accepted."""
+        files, found = self.candidate(())
+        assert not found, found
+        return files
 
     def _all_files(self) -> frozenset[str]:
         return self._files | {removal.file for removal in self._earlier}
@@ -238,10 +248,8 @@ class Judge:
         return None
 
 
-def write_output(subject: Subject, run: PhaseRun) -> str:
-    """Put the accepted tree in place; its digest."""
-    files, found = run.candidate(())
-    assert not found, found
+def write_output(subject: Subject, files: Mapping[str, bytes]) -> str:
+    """Put a tree in place; its digest."""
     package = {name.partition("/")[2]: content for name, content in files.items()}
     replace_tree(subject.stripped / subject.package, package)
     return tree_digest(files)

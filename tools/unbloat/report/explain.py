@@ -7,9 +7,10 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unbloat.edit import Span
+from unbloat.edit import DropModule, Span
 from unbloat.errors import SubjectError
-from unbloat.evidence import Facts, Module, Unsupported
+from unbloat.evidence import Facts, Module
+from unbloat.evidence.facts import Outcomes
 from unbloat.evidence.support import type_of
 from unbloat.plan.removal import Removal
 from unbloat.plan.view import View
@@ -67,7 +68,9 @@ def explain(
     ran = view.facts.executed(file, line)
     yield f"executed by: {', '.join(ran) if ran else 'no workload'}"
     module = view.program.module_at(file)
-    fate, decisive = fate_of(lines, module.tree, after.program.module_at(file).tree, line)
+    is_gone = any(one.file == file and isinstance(one.edit, DropModule) for one in accepted)
+    left = ast.Module([], []) if is_gone else after.program.module_at(file).tree
+    fate, decisive = fate_of(lines, module.tree, left, line)
     yield f"fate: {fate.value}" + (f", with line {decisive}" if decisive != line else "")
     if fate is not Fate.KEPT:
         for one in _causes(module, [one for one in accepted if one.file == file], decisive):
@@ -119,20 +122,18 @@ def _decisions(view: View, module: Module, line: int) -> Iterator[str]:
         yield f"decision ({site.kind}): {seen}"
     for node in ast.walk(module.tree):
         if isinstance(node, ast.If | ast.While | ast.IfExp) and node.lineno == line:
-            yield f"  {_obstacle(view, module, node)}"
+            outcomes = view.facts.outcomes(module.file, Span.of(node), type(node).__name__.lower())
+            yield f"  {obstacle(view, module, node.test, outcomes)}"
 
 
-def _obstacle(view: View, module: Module, node: ast.If | ast.While | ast.IfExp) -> str:
-    outcomes = view.facts.outcomes(module.file, Span.of(node), type(node).__name__.lower())
+def obstacle(view: View, module: Module, test: ast.expr, outcomes: Outcomes) -> str:
+    """Why a decision was not folded, in a few words."""
     if not outcomes.true and not outcomes.false:
         return "no workload got here"
     if outcomes.only is None:
         return "went both ways"
-    if not view.binding.is_static(module, node.test):
+    if view.flow.support(module, test) is None:
         return "DYNAMIC: data, or something that is not known before the run, can decide it"
-    support = view.supports.of(module, node.test)
-    if isinstance(support, Unsupported):
-        return f"STATIC, but not pinned: {support.reason}"
-    if not view.purity.is_pure(module, node.test):
+    if not view.purity.is_pure(module, test):
         return "STATIC, but evaluating it may have an effect"
     return "STATIC: the pins settle it"
