@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 SUBJECT = "reproduction/strip.toml"
 STATUS = "docs/progress/STATUS.md"
+RESULTS = "docs/results"
 CONSTRAINTS = "reproduction/constraints.txt"
+EXAMPLES = ("x_transformers", "pytorch_forecasting")
 
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["tests"]
@@ -21,17 +25,41 @@ def prepare(session: nox.Session, *groups: str) -> None:
 
 @nox.session
 def strip(session: nox.Session) -> None:
-    """Strip every phase of the champion, then write the status page."""
+    """Strip every phase of the champion, then write the status page and the figures of docs/results.md."""
     prepare(session)
     session.run("unbloat", "strip", "--subject", SUBJECT, *session.posargs)
-    session.run("unbloat", "report", "--subject", SUBJECT, "--status", STATUS)
+    session.run("unbloat", "report", "--subject", SUBJECT, "--status", STATUS, "--json", f"{RESULTS}.json")
+    session.run("python", "docs/generate.py", "results")
+
+
+def strip_up_to(session: nox.Session, phase: str) -> None:
+    """One phase after those before it, which are only looked up if they are stripped already."""
+    prepare(session)
+    session.run("unbloat", "strip", "--subject", SUBJECT, "--phase", phase, *session.posargs)
 
 
 @nox.session(name="strip-data", default=False)
 def strip_data(session: nox.Session) -> None:
-    """Strip the data phase of the champion."""
-    prepare(session)
-    session.run("unbloat", "strip", "--subject", SUBJECT, "--phase", "data", *session.posargs)
+    """Strip the champion's data modules."""
+    strip_up_to(session, "data")
+
+
+@nox.session(name="strip-model", default=False)
+def strip_model(session: nox.Session) -> None:
+    """Strip the champion up to its transformer and context encoder."""
+    strip_up_to(session, "model")
+
+
+@nox.session(name="strip-training", default=False)
+def strip_training(session: nox.Session) -> None:
+    """Strip the champion up to its trainer and fine-tuner."""
+    strip_up_to(session, "training")
+
+
+@nox.session(name="strip-final", default=False)
+def strip_final(session: nox.Session) -> None:
+    """Strip the champion up to the phase that goes over every module, and make its imports local."""
+    strip_up_to(session, "final")
 
 
 @nox.session
@@ -54,6 +82,45 @@ def golden(session: nox.Session) -> None:
     """The golden tests alone: one suite against the legacy and against every phase's tree."""
     prepare(session, "tests")
     session.run("pytest", "tests/golden", *session.posargs)
+
+
+@nox.session(default=False)
+def examples(session: nox.Session) -> None:
+    """Strip, verify and challenge packages from elsewhere, and write docs/examples; names after `--` choose among them."""
+    prepare(session)
+    for name in session.posargs or EXAMPLES:
+        subject = f"reproduction/examples/{name}/strip.toml"
+        session.install("-c", CONSTRAINTS, "-r", f"reproduction/examples/{name}/requirements.txt")
+        session.run("unbloat", "strip", "--subject", subject)
+        session.run("unbloat", "verify", "--subject", subject)
+        pages = f"docs/examples/{name}"
+        session.run("unbloat", "report", "--subject", subject, "--status", f"{pages}.md", "--json", f"{pages}.json")
+        session.run("unbloat", "challenge", "--subject", subject, "--json", f"{pages}.challenge.json")
+    session.run("python", "docs/generate.py", "results")
+
+
+@nox.session(default=False)
+def challenge(session: nox.Session) -> None:
+    """Change one pin at a time: the stripped champion follows the legacy, or says that it cannot; silence fails."""
+    prepare(session)
+    session.run("unbloat", "challenge", "--subject", SUBJECT, "--json", f"{RESULTS}.challenge.json", *session.posargs)
+    session.run("python", "docs/generate.py", "results")
+
+
+@nox.session(default=False)
+def standalone(session: nox.Session) -> None:
+    """Bundle the champion, and use it where only its own requirements are installed."""
+    folder = Path(session.create_tmp()) / "champion"
+    prepare(session)
+    session.run("unbloat", "bundle", "--subject", SUBJECT, "--out", str(folder))
+    session.run("python", "-m", "venv", "--clear", str(folder.with_name("environment")))
+    python = str(folder.with_name("environment") / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", "-r", str(folder / "requirements.txt"), external=True)
+    session.chdir(folder)
+    checkpoint = ("--checkpoint", "weights/champion.ckpt", "--tasks", "88a62173")
+    session.run(python, "infer.py", *checkpoint, "--pairs", "2", "--out", "../answers.json", external=True)
+    session.run(python, "finetune.py", *checkpoint, "--pairs", "5", "--epochs", "1", "--out", "../tuned", external=True)
+    session.run(python, "train.py", "--quick", "--out", "../trained", external=True)
 
 
 @nox.session(default=False)
