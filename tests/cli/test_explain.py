@@ -66,6 +66,9 @@ def run(cfg, values=(1, 2)):
     else:
         total += 4
     extra = 1 if cfg.flag else 2
+    if cfg.size:
+        if total < 0:
+            total = -total
     if total:
         for number in [
             1,
@@ -130,7 +133,13 @@ LINES = [
     (
         "total += 5",
         "removed",
-        ["`cfg.flag` is always false (flag = False, the config: mapping)", "evidence: pinned", "pin: flag = False"],
+        [
+            "trip unseen code at line 26: `cfg.flag` was always false",
+            "evidence: unseen",
+            "`cfg.flag` is always false (flag = False, the config: mapping)",
+            "evidence: pinned",
+            "pin: flag = False",
+        ],
     ),
     ("# about six", "removed, with line 29", ["evidence: pinned"]),
     ("# after six", "removed, with line 29", ["evidence: pinned"]),
@@ -142,14 +151,33 @@ LINES = [
     ('"x %s",', "removed", ["`logger.info` only logs", "evidence: engineering"]),
     (
         "if len(values) > 9:",
-        "kept",
-        ["decision (if): workload 0 true / 2 false", "DYNAMIC: data, or something that is not known"],
+        "changed",
+        [
+            "compact wires at line 40: `len(values) > 9` was always false, and data decides",
+            "evidence: unseen",
+            "decision (if): workload 0 true / 2 false",
+            "DYNAMIC: data, or something that is not known",
+        ],
     ),
-    ("values = sorted(values)", "removed", ["evidence: unseen", "went one way in workload"]),
+    (
+        "values = sorted(values)",
+        "removed",
+        ["evidence: unseen", "trip unseen code at line 41: `len(values) > 9` was always false"],
+    ),
     ('if cfg.mode == "fast":', "removed", ["pin: mode = 'fast'"]),
     ("total += 1", "kept", []),
-    ("total += 2", "removed", ["evidence: pinned"]),
-    ("if cfg.seen < 100:", "kept", ["STATIC, but not pinned: config key `seen` is written during the run"]),
+    ("total += 2", "removed", ["evidence: unseen", "evidence: pinned", "pin: mode = 'fast'"]),
+    (
+        "if cfg.seen < 100:",
+        "changed",
+        [
+            "compact wires at line 48: `cfg.seen < 100` was always true, and data decides",
+            "decision (if): workload 2 true / 0 false",
+            "DYNAMIC: data, or something that is not known",
+        ],
+    ),
+    ("total += 4", "removed", ["trip unseen code at line 51: `cfg.seen < 100` was always true", "evidence: unseen"]),
+    ("if cfg.size:", "removed", ["fold decisions", "pin: size = 3"]),
     ("extra = 1 if cfg.flag else 2", "changed", ["fold decisions", "pin: flag = False"]),
     ("if total:", "kept", ["decision (if): workload 2 true / 0 false"]),
     ("1,", "kept", []),
@@ -184,7 +212,25 @@ def test_every_line_has_the_fate_that_the_output_shows(stripped: Recording) -> N
 def test_an_else_goes_with_its_fold(stripped: Recording) -> None:
     first, second = (number for number, line in enumerate(MODULE.splitlines(), 1) if line.strip() == "else:")
     assert f"fate: removed, with line {first - 2}" in told(stripped, first)
-    assert f"fate: kept, with line {second - 2}" in told(stripped, second)
+    assert f"fate: removed, with line {second - 2}" in told(stripped, second)
+    assert "  evidence: pinned" in told(stripped, first)
+    assert "  evidence: unseen" in told(stripped, second) and "  evidence: pinned" not in told(stripped, second)
+
+
+@pytest.mark.parametrize(
+    ("text", "evidence"),
+    [
+        ("total += 6", ["unseen", "pinned"]),
+        ("total += 2", ["unseen", "pinned"]),
+        ("values = sorted(values)", ["unseen"]),
+        ("total += 4", ["unseen"]),
+        ("total = -total", ["unseen"]),
+    ],
+)
+def test_a_wire_is_told_and_then_the_fold_that_took_it_away(text: str, evidence: list[str], stripped: Recording) -> None:
+    """A fold that keeps the branch that a wire is in is no reason for it."""
+    said = told(stripped, line_of(text))
+    assert [one.removeprefix("  evidence: ") for one in said if one.startswith("  evidence: ")] == evidence
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,9 @@ def test_every_entry_is_told_with_its_place_pass_evidence_and_reason(tiny: Subje
         "pkg/module.py:24  drop logging [engineering] `logger.info` only logs",
         "pkg/module.py:8  drop unused definitions [unreferenced] nothing that is kept refers to function `unused`",
         "pkg/module.py:1  drop unused imports [unreferenced] nothing that is kept reads `logging`",
-        "pkg/module.py:27  trip unseen branches [unseen] `len(values) > 9` went one way in workload, but data could "
-        "send it the other",
+        "pkg/module.py:16  trip unseen code [unseen] `cfg.flag` was always false",
+        "pkg/module.py:27  trip unseen code [unseen] `len(values) > 9` was always false",
+        "pkg/module.py:26  compact wires [unseen] `len(values) > 9` was always false, and data decides",
     ):
         assert line in said
 
@@ -75,9 +76,9 @@ def veto(subject: Subject, *places: str) -> None:
         file.write(tables)
 
 
-# (vetoed line, what of the legacy must be left)
+# (vetoed line, what must be left); a vetoed `if` stays, though what it never ran is wired
 VETOES = [
-    (15, ["if cfg.flag:", "total += 5", "total += 6"]),
+    (15, ["if cfg.flag:", 'raise NotImplementedError("stripped: pkg/module.py:16-19")']),
     (16, ["if cfg.flag:", "total += 5", "total += 6"]),
     (19, ["if cfg.flag:", "total += 5", "total += 6"]),
     (22, ["try:", "except Exception:", "total = 1"]),
@@ -85,7 +86,7 @@ VETOES = [
     (24, ["logger.info("]),
     (27, ["values = values[:9]", "values = sorted(values)"]),
     (28, ["values = values[:9]", "values = sorted(values)"]),
-    (29, ['if cfg.mode == "fast":', "else:", "total += 2"]),
+    (29, ['if cfg.mode == "fast":', "else:", 'raise NotImplementedError("stripped: pkg/module.py:32")']),
     (32, ['if cfg.mode == "fast":', "else:", "total += 2"]),
     (5, ["LIMIT = 4"]),
     (9, ["def unused(x):", "return x"]),
@@ -109,9 +110,12 @@ def test_a_vetoed_line_stays(line: int, left: list[str], tiny: Subject, unbloat:
 def test_a_veto_is_in_the_plan(tiny: Subject, unbloat: Callable[..., Any]) -> None:
     veto(tiny, "pkg/module.py:16")
     entries = plan(unbloat, tiny)
-    [vetoed] = [entry for entry in entries if entry["fate"] == "veto"]
-    assert (vetoed["place"][0], vetoed["because"]) == (15, "wanted at pkg/module.py:16")
-    assert "pkg/module.py:15  veto: wanted at pkg/module.py:16" in lines(unbloat("plan", tiny.root).out)
+    vetoed = [entry for entry in entries if entry["fate"] == "veto"]
+    assert [(entry["pass"], entry["place"][0]) for entry in vetoed] == [("trip unseen code", 16), ("fold decisions", 15)]
+    assert {entry["because"] for entry in vetoed} == {"wanted at pkg/module.py:16"}
+    said = lines(unbloat("plan", tiny.root).out)
+    for line in (15, 16):
+        assert f"pkg/module.py:{line}  veto: wanted at pkg/module.py:16" in said
     assert len([entry for entry in entries if entry["fate"] == "remove"]) >= 7
 
 

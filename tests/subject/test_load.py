@@ -94,7 +94,12 @@ FAULTS = [
     ("seed = 7", 'limit = "1"', 11, r"\[golden\] limit: must be a whole number, 0 or more"),
     ("seed = 7", 'inputs = ["no"]', 11, r"\[golden\] inputs: .*/no does not exist"),
     ("[contract]", "[contracts]", 13, r"\[contracts\]: unknown table; known: subject, config, golden, contract, phases, veto"),
-    ('loggers = ["log"]', 'log = ["log"]', 14, r"\[contract\] log: unknown key; known: algorithm, loggers, logging_setup"),
+    (
+        'loggers = ["log"]',
+        'log = ["log"]',
+        14,
+        r"\[contract\] log: unknown key; known: algorithm, engineering, loggers, logging_setup",
+    ),
     ('loggers = ["log"]', 'algorithm = ["pkg/no.py"]', 14, r"\[contract\] algorithm: 'pkg/no.py' is no module of the package"),
     ("[phases.one]", "[phases.'a/b']", 16, r"\[phases.a/b\]: a phase's name is made of letters, digits, `-` and `_`"),
     ('files = ["pkg/module.py"]', "", 16, r"\[phases.one\] files: is missing"),

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unbloat.edit import DropModule, Span
+from unbloat.edit import DropModule, KeepBranch, Span
 from unbloat.errors import SubjectError
 from unbloat.evidence import Facts, Module
 from unbloat.evidence.facts import Outcomes
@@ -85,8 +85,15 @@ def explain(
 
 
 def _causes(module: Module, accepted: Sequence[Removal], line: int) -> list[Removal]:
-    """The edits that name a line; else those within the statement that begins there, as with a `try` of dropped handlers."""
-    named = [one for one in accepted if any(first <= line <= last for first, last in one.gone) or _reaches(one, line)]
+    """The edits that name a line; else those within the statement that begins there, as with a `try` of dropped handlers.
+
+    A fold names no line that was wired before it, but takes it away for good.
+    """
+    named = [
+        one
+        for one in accepted
+        if any(first <= line <= last for first, last in one.gone) or _reaches(one, line) or _folds_away(one, module, line)
+    ]
     if named:
         return named
     begun = [Span.of(node) for node in ast.walk(module.tree) if isinstance(node, ast.stmt) and node.lineno == line]
@@ -97,6 +104,18 @@ def _reaches(removal: Removal, line: int) -> bool:
     """Whether an edit that covers many lines is about this one."""
     place = removal.place
     return place.line == line or (place.line <= line <= place.end_line < place.line + 4)
+
+
+def _folds_away(removal: Removal, module: Module, line: int) -> bool:
+    """Whether an edit keeps one branch of a decision, and the line is in the other one."""
+    edit = removal.edit
+    if not isinstance(edit, KeepBranch):
+        return False
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.If | ast.While) and Span.of(node) == edit.span:
+            dropped = node.orelse if edit.outcome else node.body
+            return any(one.lineno <= line <= (one.end_lineno or one.lineno) for one in dropped)
+    return False
 
 
 def _evidence(removal: Removal, facts: Facts) -> Iterator[str]:
