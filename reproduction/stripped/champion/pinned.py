@@ -10,36 +10,208 @@ ABSENT = "<absent>"
 
 # key: (pinned value, what went on its account)
 CONFIG = {
-    'data.allow_identity_pairs': ('<absent>', 'champion/data/data_preparation.py:312-313'),
-    'data.context_strategy': ('<absent>', 'champion/data/data_preparation.py:230, champion/data/data_preparation.py:237'),
-    'data.exclude_tasks': ('<absent>', 'champion/data/data_preparation.py:306'),
-    'data.inspect_files': ('<absent>', 'champion/data/data_preparation.py:193'),
-    'data.log_to_file': ('<absent>', 'champion/data/data_preparation.py:643-644'),
-    'data.mode': ('<absent>', 'champion/data/data_preparation.py:686-692, champion/data/data_preparation.py:626-628'),
-    'data.shard': ('<absent>', 'champion/data/data_preparation.py:173-175'),
-    'data.use_synthetic_yardstick': ('<absent>', 'champion/data/data_preparation.py:654-683, champion/data/data_preparation.py:621'),
-    'model.context_encoder.dynamic_pairs': (True, 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:275'),
-    'training.current_data_is_synthetic': (False, 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:65-68, champion/data/data_preparation.py:185-186 and 1 more'),
-    'training.include_synthetic_training_data': (False, 'champion/data/data_preparation.py:699'),
+    'calibration': ('<absent>', 'champion/model/trainer.py:577, champion/model/trainer.py:2237'),
+    'data.allow_identity_pairs': ('<absent>', 'champion/data/data_preparation.py:312'),
+    'data.limit_train_samples': ('<absent>', 'champion/data/data_preparation.py:713, champion/data/data_preparation.py:718'),
+    'data.limit_val_samples': ('<absent>', 'champion/data/data_preparation.py:718'),
+    'data.mode': ('<absent>', 'champion/data/data_preparation.py:627-628, champion/data/data_preparation.py:686'),
+    'data.use_synthetic_yardstick': ('<absent>', 'champion/data/data_preparation.py:621, champion/data/data_preparation.py:654'),
+    'dsla.enabled': (False, 'champion/model/transformer_model.py:346, champion/model/transformer_model.py:369, champion/model/transformer_model.py:1968'),
+    'finetuning.mode': ('all', 'champion/model/finetune.py:1380'),
+    'finetuning.results_path': ('<absent>', 'champion/model/finetune.py:157-158'),
+    'is_test_environment': ('<absent>', 'champion/model/trainer.py:1894-1895, champion/model/trainer.py:1897, champion/model/trainer.py:1900'),
+    'logging.level': ('INFO', 'champion/model/trainer.py:1931'),
+    'metrics.<any>': (True, 'champion/model/trainer.py:2142-2143, champion/model/trainer.py:2146'),
+    'metrics.grid_tol_thresholds': ([0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99], 'champion/model/trainer.py:2146'),
+    'model.alternate_attention_mode.context_grid.per_head': (True, 'champion/model/transformer_model.py:550-551'),
+    'model.alternate_attention_mode.enabled': (False, 'champion/model/transformer_model.py:549, champion/model/transformer_model.py:551'),
+    'model.amp_enabled': (False, 'champion/model/transformer_model.py:1713'),
+    'model.anticopy.enabled': (False, 'champion/model/transformer_model.py:1213, champion/model/transformer_model.py:1216'),
+    'model.attention_type': ('vanilla', 'champion/model/transformer_model.py:298-299, champion/model/transformer_model.py:296'),
+    'model.bam.cross.use_2d_prior': (False, 'champion/model/transformer_model.py:677'),
+    'model.bam.enabled': (False, 'champion/model/trainer.py:550, champion/model/trainer.py:552, champion/model/trainer.py:1677 and 6 more'),
+    'model.bam.seq_2d.normalize': (True, 'champion/model/transformer_model.py:329, champion/model/transformer_model.py:333, champion/model/transformer_model.py:684'),
+    'model.bam.seq_2d.source': ('grid', 'champion/model/transformer_model.py:683'),
+    'model.cebr_head.enabled': (False, 'champion/model/trainer.py:426'),
+    'model.conditioning.bridge.apply_to_decoder': (True, 'champion/model/transformer_model.py:1261, champion/model/transformer_model.py:1368'),
+    'model.conditioning.bridge.apply_to_encoder': (False, 'champion/model/transformer_model.py:1257, champion/model/transformer_model.py:1362'),
+    'model.conditioning.bridge.type': ('concat_mlp', 'champion/model/transformer_model.py:1252, champion/model/transformer_model.py:1265, champion/model/transformer_model.py:1310 and 1 more'),
+    'model.conditioning.per_layer_film.enabled': (False, 'champion/model/transformer_model.py:610, champion/model/transformer_model.py:613'),
+    'model.conditioning.post_decoder_film.enabled': (False, 'champion/model/transformer_model.py:593, champion/model/transformer_model.py:596'),
+    'model.context_effect_gain': (4.0, 'champion/model/transformer_model.py:1784'),
+    'model.context_encoder.d_model': (32, 'champion/model/context_encoder_pqa.py:95-98'),
+    'model.context_encoder.dropout_rate': (0.0, 'champion/model/transformer_model.py:567, champion/model/transformer_model.py:570'),
+    'model.context_encoder.dynamic_pairs': (True, 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:275, champion/model/context_encoder_pqa.py:326'),
+    'model.context_encoder.n_head': (4, 'champion/model/context_encoder_pqa.py:95-98'),
+    'model.context_encoder.order_sensitive': (False, 'champion/model/context_encoder_pqa.py:364'),
+    'model.context_encoder.pe_type': ('rotary', 'champion/model/context_encoder_pqa.py:97-98, champion/model/context_encoder_pqa.py:160, champion/model/context_encoder_pqa.py:345'),
+    'model.context_encoder.pool_type': ('attn', 'champion/model/context_encoder_pqa.py:374, champion/model/context_encoder_pqa.py:379'),
+    'model.context_encoder.use_positional_encoding': (True, 'champion/model/context_encoder_pqa.py:160, champion/model/context_encoder_pqa.py:343'),
+    'model.context_encoder.weighted_pool': (True, 'champion/model/context_encoder_pqa.py:336, champion/model/context_encoder_pqa.py:348'),
+    'model.context_scaling_factor': (3.0, 'champion/model/transformer_model.py:1784'),
+    'model.context_teacher_force_bias': ('<absent>', 'champion/model/transformer_model.py:2349'),
+    'model.cumoe.enabled': (False, 'champion/model/trainer.py:561, champion/model/trainer.py:1238, champion/model/transformer_model.py:810 and 1 more'),
+    'model.d_model': (160, 'champion/model/transformer_model.py:249-250'),
+    'model.decoder_layers': (3, 'champion/model/transformer_model.py:437'),
+    'model.deq.enabled': (False, 'champion/model/transformer_model.py:401, champion/model/transformer_model.py:405, champion/model/transformer_model.py:1938'),
+    'model.deq.log_metrics': (True, 'champion/model/trainer.py:1847, champion/model/transformer_model.py:402'),
+    'model.disable_context_integration': ('<absent>', 'champion/model/transformer_model.py:1238, champion/model/transformer_model.py:1361'),
+    'model.eval_final_clamp': (False, 'champion/model/transformer_model.py:2221'),
+    'model.eval_stabilization': (False, 'champion/model/transformer_model.py:2206'),
+    'model.frm.enabled': (False, 'champion/model/trainer.py:446, champion/model/trainer.py:1333'),
+    'model.insertion.decode.selection_k': (2, 'champion/decoding/insertion.py:100-101'),
+    'model.insertion.decode.strategy': ('inverseentropy', 'champion/decoding/insertion.py:97-98, champion/decoding/insertion.py:146'),
+    'model.insertion.enabled': (True, 'champion/model/trainer.py:2666-2667, champion/model/trainer.py:571, champion/model/trainer.py:2020 and 4 more'),
+    'model.insertion.eval_gating': (True, 'champion/model/trainer.py:2666-2667, champion/model/trainer.py:2887'),
+    'model.insertion.pad_marks_complete': (False, 'champion/model/trainer.py:1987'),
+    'model.insertion.slot_state.predicted.enabled': (False, 'champion/model/trainer.py:1994-1995'),
+    'model.looped.T': (2, 'champion/model/transformer_model.py:655'),
+    'model.looped.enabled': (False, 'champion/model/trainer.py:3110-3111, champion/model/trainer.py:537, champion/model/trainer.py:1726 and 8 more'),
+    'model.looped.ponder.enabled': (False, 'champion/model/transformer_model.py:651'),
+    'model.looped.ponder.loss.aggregation': ('single', 'champion/model/transformer_model.py:654'),
+    'model.looped.ponder.loss.use_expected_task': (True, 'champion/model/transformer_model.py:653'),
+    'model.lora.enabled': ('<absent>', 'champion/model/finetune.py:212, champion/model/finetune.py:215, champion/model/finetune.py:476 and 3 more'),
+    'model.loss.expected_cost.anchor_ce_alpha': (0.2294614393904159, 'champion/losses/expected_cost_loss.py:181'),
+    'model.loss.expected_cost.enabled': (True, 'champion/model/trainer.py:1144'),
+    'model.loss.expected_cost.entropy_floor_beta': (0.3216174192430753, 'champion/losses/expected_cost_loss.py:185'),
+    'model.loss.expected_cost.risk.warmup_frac': (0.18272488764301195, 'champion/losses/expected_cost_loss.py:125'),
+    'model.loss_mode': ('expected_cost', 'champion/model/trainer.py:218-220, champion/model/trainer.py:222, champion/model/trainer.py:521 and 2 more'),
+    'model.model_name': ('transformer', 'champion/model/trainer.py:233, champion/model/trainer.py:237, champion/model/trainer.py:253 and 4 more'),
+    'model.n_head': (4, 'champion/model/transformer_model.py:249-250'),
+    'model.nora.enabled': (False, 'champion/model/trainer.py:556, champion/model/trainer.py:558, champion/model/trainer.py:1214 and 5 more'),
+    'model.nora.nora_plus_lora': (False, 'champion/model/trainer.py:3437, champion/model/trainer.py:3456, champion/model/transformer_model.py:1039 and 1 more'),
+    'model.nora.per_layer_lr': (None, 'champion/model/trainer.py:3441'),
+    'model.nora.weight_decay': (0.0, 'champion/model/trainer.py:3438-3440'),
+    'model.output_augmented': (False, 'champion/model/trainer.py:221-222, champion/model/transformer_model.py:1391, champion/model/transformer_model.py:1395'),
+    'model.pad_token_id': (10, 'champion/model/trainer.py:210, champion/model/trainer.py:212'),
+    'model.sar.enabled': (True, 'champion/model/trainer.py:2820'),
+    'model.sar.entropy_aggregator': ('sequence_mean', 'champion/tta/adapter.py:64-65'),
+    'model.sar.mode': ('sar', 'champion/tta/adapter.py:64-65, champion/tta/adapter.py:77'),
+    'model.use_single_decoder': (True, 'champion/model/transformer_model.py:480'),
+    'model.use_tri_temporal': (False, 'champion/model/transformer_model.py:322, champion/model/transformer_model.py:354, champion/model/transformer_model.py:1815 and 2 more'),
+    'model.validate_config': ('<absent>', 'champion/model/trainer.py:196'),
+    'optimizer.eps': (1e-08, 'champion/model/trainer.py:3405'),
+    'optimizer.name': ('adam', 'champion/model/trainer.py:3511, champion/model/trainer.py:3619'),
+    'optimizer.sam_enabled': ('<absent>', 'champion/model/trainer.py:492'),
+    'rdrop.enabled': (False, 'champion/model/trainer.py:1734-1735, champion/model/trainer.py:368, champion/model/trainer.py:1742 and 3 more'),
+    'regulariser_hypergrad.enabled': (False, 'champion/model/trainer.py:462, champion/model/trainer.py:1353'),
+    'scheduler.use_cosine_annealing': (True, 'champion/model/trainer.py:3627'),
+    'training.calibration_on_train': (True, 'champion/model/trainer.py:2261-2262'),
+    'training.checkpoint_guard.verify_shapes': (True, ''),
+    'training.class_balanced_loss': (False, 'champion/model/trainer.py:679-680, champion/model/trainer.py:504'),
+    'training.device_choice': ('auto', 'champion/model/finetune.py:290, champion/model/finetune.py:1008'),
+    'training.dice_loss_enabled': (True, 'champion/model/trainer.py:350'),
+    'training.dice_loss_weight': (0.2, 'champion/model/trainer.py:348, champion/model/trainer.py:350'),
+    'training.kd_weight': (0.0, 'champion/model/trainer.py:340, champion/model/trainer.py:1177'),
+    'training.lambda_conf': (0.0, 'champion/model/trainer.py:1293'),
+    'training.lambda_cov': (0.05, 'champion/model/trainer.py:1307'),
+    'training.lambda_kl': (0.03, 'champion/model/trainer.py:1316'),
+    'training.lambda_rule': (0.05, 'champion/model/trainer.py:325, champion/model/trainer.py:1254, champion/model/trainer.py:1257'),
+    'training.log_every_n_steps': (10, 'champion/model/trainer.py:2176, champion/model/trainer.py:2264'),
+    'training.swa.enabled': (False, 'champion/model/trainer.py:3122-3123, champion/model/trainer.py:3138-3139, champion/model/trainer.py:481 and 4 more'),
+    'training.swa.start_epoch': (None, 'champion/model/trainer.py:487'),
+    'training.use_qat': ('<absent>', 'champion/model/trainer.py:319'),
+    'training.use_scheduler': ('<absent>', 'champion/model/trainer.py:3617'),
 }
 
 # key: (pinned type, what went on its account); the value is free
 TYPES = {
-    '': ('mapping', 'champion/data/data_preparation.py:654-683, champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:686-692 and 20 more'),
-    'data': ('mapping', 'champion/data/data_preparation.py:654-683, champion/data/data_preparation.py:686-692, champion/data/data_preparation.py:713-719 and 12 more'),
-    'data.limit_train_samples': ('absent', 'champion/data/data_preparation.py:713-719'),
-    'data.limit_val_samples': ('absent', 'champion/data/data_preparation.py:718-719'),
-    'model': ('mapping', 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:275'),
-    'model.context_encoder': ('mapping', 'champion/data/data_preparation.py:241-246, champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:275'),
-    'training': ('mapping', 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:65-68, champion/data/data_preparation.py:185-186 and 2 more'),
+    '': ('mapping', 'champion/model/trainer.py:3435-3442, champion/model/transformer_model.py:648-655, champion/model/transformer_model.py:244-250 and 240 more'),
+    'data': ('mapping', 'champion/data/data_preparation.py:626-628, champion/data/data_preparation.py:639-640, champion/data/data_preparation.py:173 and 10 more'),
+    'data.context_strategy': ('absent', 'champion/data/data_preparation.py:237'),
+    'data.exclude_tasks': ('absent', 'champion/data/data_preparation.py:302'),
+    'data.shard': ('absent', 'champion/data/data_preparation.py:173'),
+    'data.training_data_dir': ('str', 'champion/model/finetune.py:1333'),
+    'dsla': ('mapping', 'champion/model/transformer_model.py:345-346, champion/model/transformer_model.py:369, champion/model/transformer_model.py:1968'),
+    'finetuning': ('mapping', 'champion/model/finetune.py:157-158, champion/model/finetune.py:151, champion/model/finetune.py:1300 and 2 more'),
+    'finetuning.save_dir': ('str', 'champion/model/finetune.py:151'),
+    'logging': ('mapping', 'champion/model/trainer.py:1931'),
+    'metrics': ('mapping', 'champion/model/trainer.py:2142-2143, champion/model/trainer.py:2146'),
+    'model': ('mapping', 'champion/model/trainer.py:3435-3442, champion/model/transformer_model.py:648-655, champion/model/transformer_model.py:244-250 and 146 more'),
+    'model.alternate_attention_mode': ('mapping', 'champion/model/transformer_model.py:548-551'),
+    'model.alternate_attention_mode.context_grid': ('mapping', 'champion/model/transformer_model.py:550-551'),
+    'model.anticopy': ('mapping', 'champion/model/transformer_model.py:1212-1213, champion/model/transformer_model.py:1216'),
+    'model.bam': ('mapping', 'champion/model/transformer_model.py:682-684, champion/model/trainer.py:549-550, champion/model/trainer.py:552 and 13 more'),
+    'model.bam.cross': ('mapping', 'champion/model/transformer_model.py:677, champion/model/transformer_model.py:2093'),
+    'model.bam.seq_2d': ('mapping', 'champion/model/transformer_model.py:682-684, champion/model/transformer_model.py:329, champion/model/transformer_model.py:333 and 1 more'),
+    'model.cebr_head': ('mapping', 'champion/model/trainer.py:423-424, champion/model/trainer.py:426'),
+    'model.conditioning': ('mapping', 'champion/model/transformer_model.py:591-593, champion/model/transformer_model.py:609-610, champion/model/transformer_model.py:1251-1252 and 10 more'),
+    'model.conditioning.bridge': ('mapping', 'champion/model/transformer_model.py:1251-1252, champion/model/transformer_model.py:213, champion/model/transformer_model.py:1257 and 6 more'),
+    'model.conditioning.per_layer_film': ('mapping', 'champion/model/transformer_model.py:609-610, champion/model/transformer_model.py:613'),
+    'model.conditioning.post_decoder_film': ('mapping', 'champion/model/transformer_model.py:592-593, champion/model/transformer_model.py:596'),
+    'model.context_encoder': ('mapping', 'champion/data/data_preparation.py:241-246, champion/model/context_encoder_pqa.py:95-98, champion/model/transformer_model.py:528-529 and 14 more'),
+    'model.context_encoder.latent': ('mapping', 'champion/model/context_encoder_pqa.py:90'),
+    'model.context_encoder.latent.<any>': ('bool', 'champion/model/context_encoder_pqa.py:90'),
+    'model.context_encoder.latent.<keys>': ('list', 'champion/model/context_encoder_pqa.py:90'),
+    'model.context_encoder.latent.dim': ('int', 'champion/model/context_encoder_pqa.py:90'),
+    'model.context_encoder.latent.elbo_weight': ('float', 'champion/model/context_encoder_pqa.py:90'),
+    'model.context_encoder.latent.enabled': ('bool', 'champion/model/context_encoder_pqa.py:90'),
+    'model.context_encoder.latent.use_as_context': ('bool', 'champion/model/context_encoder_pqa.py:90'),
+    'model.context_encoder.set_refine': ('mapping', 'champion/model/context_encoder_pqa.py:88'),
+    'model.context_encoder.set_refine.<any>': ('bool', 'champion/model/context_encoder_pqa.py:88'),
+    'model.context_encoder.set_refine.<keys>': ('list', 'champion/model/context_encoder_pqa.py:88'),
+    'model.context_encoder.set_refine.K': ('int', 'champion/model/context_encoder_pqa.py:88'),
+    'model.context_encoder.set_refine.dropout': ('float', 'champion/model/context_encoder_pqa.py:88'),
+    'model.context_encoder.set_refine.enabled': ('bool', 'champion/model/context_encoder_pqa.py:88'),
+    'model.context_encoder.set_refine.heads': ('int', 'champion/model/context_encoder_pqa.py:88'),
+    'model.context_encoder.set_refine.layers': ('int', 'champion/model/context_encoder_pqa.py:88'),
+    'model.cumoe': ('mapping', 'champion/model/trainer.py:560-561, champion/model/transformer_model.py:809-810, champion/model/trainer.py:1238 and 1 more'),
+    'model.d_ff': ('int', 'champion/model/transformer_model.py:246'),
+    'model.decoder_dropout_rate': ('float', 'champion/model/transformer_model.py:281'),
+    'model.deq': ('mapping', 'champion/model/transformer_model.py:400-402, champion/model/trainer.py:265-266, champion/model/trainer.py:1847 and 2 more'),
+    'model.dropout_rate': ('float', 'champion/model/transformer_model.py:273'),
+    'model.encoder_dropout_rate': ('float', 'champion/model/transformer_model.py:277'),
+    'model.encoder_layers': ('int', 'champion/model/transformer_model.py:247'),
+    'model.frm': ('mapping', 'champion/model/trainer.py:444, champion/model/trainer.py:446, champion/model/trainer.py:1333'),
+    'model.insertion': ('mapping', 'champion/model/trainer.py:1992-1995, champion/decoding/insertion.py:97-98, champion/decoding/insertion.py:100-101 and 12 more'),
+    'model.insertion.decode': ('mapping', 'champion/decoding/insertion.py:97-98, champion/decoding/insertion.py:100-101, champion/decoding/insertion.py:103 and 4 more'),
+    'model.insertion.decode.max_steps': ('NoneType', 'champion/decoding/insertion.py:121'),
+    'model.insertion.decode.min_conf': ('NoneType', 'champion/decoding/insertion.py:103'),
+    'model.insertion.decode.random_seed': ('NoneType', 'champion/decoding/insertion.py:105'),
+    'model.insertion.slot_state': ('mapping', 'champion/model/trainer.py:1992-1995'),
+    'model.insertion.slot_state.predicted': ('mapping', 'champion/model/trainer.py:1993-1995'),
+    'model.looped': ('mapping', 'champion/model/transformer_model.py:648-655, champion/model/trainer.py:1720-1723, champion/model/trainer.py:535-537 and 12 more'),
+    'model.looped.ponder': ('mapping', 'champion/model/transformer_model.py:650-654, champion/model/trainer.py:1720-1723, champion/model/trainer.py:536'),
+    'model.looped.ponder.loss': ('mapping', 'champion/model/trainer.py:1721-1723, champion/model/transformer_model.py:652-654'),
+    'model.lora': ('mapping', 'champion/model/finetune.py:212, champion/model/finetune.py:215, champion/model/finetune.py:476 and 3 more'),
+    'model.loss': ('mapping', 'champion/model/trainer.py:1136-1137, champion/losses/expected_cost_loss.py:125, champion/losses/expected_cost_loss.py:181 and 2 more'),
+    'model.loss.expected_cost': ('mapping', 'champion/losses/expected_cost_loss.py:125, champion/losses/expected_cost_loss.py:181, champion/losses/expected_cost_loss.py:185 and 2 more'),
+    'model.loss.expected_cost.risk': ('mapping', 'champion/losses/expected_cost_loss.py:125'),
+    'model.max_h': ('int', 'champion/model/transformer_model.py:252'),
+    'model.max_w': ('int', 'champion/model/transformer_model.py:253'),
+    'model.nora': ('mapping', 'champion/model/trainer.py:3435-3442, champion/model/trainer.py:555-556, champion/model/trainer.py:1213-1214 and 7 more'),
+    'model.sar': ('mapping', 'champion/model/trainer.py:2819-2820, champion/tta/adapter.py:64-65, champion/tta/adapter.py:77'),
+    'optimizer': ('mapping', 'champion/model/trainer.py:3405-3407, champion/model/trainer.py:492, champion/model/trainer.py:3398 and 3 more'),
+    'optimizer.weight_decay': ('float', 'champion/model/trainer.py:3407'),
+    'rdrop': ('mapping', 'champion/model/trainer.py:361-362, champion/model/trainer.py:1734-1735, champion/model/trainer.py:368 and 4 more'),
+    'regulariser_hypergrad': ('mapping', 'champion/model/trainer.py:405, champion/model/trainer.py:408, champion/model/trainer.py:462 and 1 more'),
+    'regulariser_hypergrad.init': ('mapping', 'champion/model/trainer.py:408'),
+    'regulariser_hypergrad.init.<keys>': ('list', 'champion/model/trainer.py:408'),
+    'regulariser_hypergrad.init.cebr_alpha': ('float', 'champion/model/trainer.py:408'),
+    'regulariser_hypergrad.init.cebr_beta': ('float', 'champion/model/trainer.py:408'),
+    'regulariser_hypergrad.init.cebr_gamma': ('float', 'champion/model/trainer.py:408'),
+    'regulariser_hypergrad.init.gauge_alpha': ('float', 'champion/model/trainer.py:408'),
+    'regulariser_hypergrad.init.rdrop_alpha': ('float', 'champion/model/trainer.py:408'),
+    'scheduler': ('mapping', 'champion/model/trainer.py:3634-3635, champion/model/trainer.py:3624, champion/model/trainer.py:3627 and 1 more'),
+    'scheduler.eta_min': ('float', 'champion/model/trainer.py:3635'),
+    'train': ('absent', 'champion/model/trainer.py:3356'),
+    'training': ('mapping', 'champion/model/trainer.py:329-331, champion/model/trainer.py:679-680, champion/model/trainer.py:2261-2262 and 38 more'),
+    'training.checkpoint_guard': ('mapping', ''),
+    'training.learning_rate': ('float', 'champion/model/trainer.py:209'),
+    'training.precision': ('int', 'champion/model/finetune.py:1013'),
+    'training.swa': ('mapping', 'champion/model/trainer.py:3122-3123, champion/model/trainer.py:3138-3139, champion/model/trainer.py:481 and 5 more'),
 }
 
 # name of an environment variable: (value, what went on its account)
 ENVIRONMENT = {
-    'JARC_FORCED_DEBUG': (None, 'champion/data/data_preparation.py:756-763, champion/data/data_preparation.py:254-260'),
+    'JARC_CTX_GAIN': (None, 'champion/model/transformer_model.py:224-225'),
+    'JARC_FORCED_DEBUG': (None, 'champion/model/transformer_model.py:628-629, champion/data/data_preparation.py:254, champion/data/data_preparation.py:756 and 10 more'),
+    'JARC_LOG_LEVEL': (None, 'champion/utils/logging_config.py:12'),
 }
 
-_KEYS = "<keys>"
+# Parts of a key that ask which keys a mapping has, and whether it has any.
+KEYS = "<keys>"
+ANY = "<any>"
 
 
 def check(config, prefix=""):
@@ -65,10 +237,44 @@ def check_environment():
             raise _stripped(f"environment variable {name} is {os.environ.get(name)!r}", value, lines)
 
 
+def check_given(name, found, lines):
+    """Raise `NotImplementedError` if an argument is `None`, which no workload passed."""
+    if found is None:
+        raise _stripped(f"argument {name} is None", "anything else", lines)
+
+
 def check_argument(name, found, values, lines):
     """Raise `NotImplementedError` if an option has a value that no workload gave it."""
     if not any(type(found) is type(value) and found == value for value in values):
         raise _stripped(f"argument {name} is {found!r}", values[0] if len(values) == 1 else values, lines)
+
+
+def refuse_options(options, gone):
+    """Raise `TypeError` if an option that was stripped is among those that a function takes in by `**`."""
+    for name in gone:
+        if name in options:
+            raise TypeError(f"stripped: option {name}")
+
+
+def unseen(lines):
+    """Stand for an expression that no workload evaluated.
+
+    Raises:
+        NotImplementedError: always.
+    """
+    raise NotImplementedError(f"stripped: {lines}")
+
+
+def forbid(found, lines):
+    """Raise `NotImplementedError` if a test that was false in every workload is true."""
+    if found:
+        raise NotImplementedError(f"stripped: {lines}")
+
+
+def require(found, lines):
+    """Raise `NotImplementedError` if a test that was true in every workload is false."""
+    if not found:
+        raise NotImplementedError(f"stripped: {lines}")
 
 
 def _stripped(what, value, lines):
@@ -77,7 +283,11 @@ def _stripped(what, value, lines):
 
 def _find(node, key):
     for part in key.split(".") if key else ():
-        if isinstance(node, Mapping):
+        if part == KEYS and isinstance(node, Mapping):
+            node = [str(key) for key in node]
+        elif part == ANY and isinstance(node, Mapping):
+            node = len(node) > 0
+        elif isinstance(node, Mapping):
             node = node[part] if part in node else ABSENT
         else:
             node = getattr(node, part, ABSENT)
@@ -95,8 +305,6 @@ def _kind(found):
 
 
 def _agrees(value, found):
-    if isinstance(value, tuple) and value[:1] == (_KEYS,):
-        return isinstance(found, Mapping) and [str(key) for key in found] == list(value[1])
     if isinstance(value, list):
         return isinstance(found, Sequence) and not isinstance(found, str) and _same_items(list(found), value)
     if isinstance(value, float) and value != value:

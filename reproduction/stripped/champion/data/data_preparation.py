@@ -8,7 +8,8 @@ The yardstick benchmark (3x3 grids, four skills) lives here as well: it is our s
 for new context encoders, see ``generate_yardstick_tasks``.
 """
 
-from champion import pinned
+from .. import pinned
+from ..pinned import unseen as unbloat_unseen, forbid as unbloat_forbid
 import concurrent.futures
 import copy
 import json
@@ -16,6 +17,7 @@ import math
 import os
 import random
 import time
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple, Union
 
@@ -24,14 +26,21 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader, TensorDataset
 
-from champion.data.context_data import ContextPair
-from champion.data.datasets import ArcPairDataset
-from champion.utils.logging_config import setup_logging
-from champion.utils.padding_utils import pad_to_fixed_size
+from .context_data import ContextPair
+from .datasets import ArcPairDataset
+from ..utils.logging_config import setup_logging
+from ..utils.padding_utils import pad_to_fixed_size
 
 logger = setup_logging(__name__)
+
+DEFAULT_CANVAS = (30, 30)
+DEFAULT_PAD = 10
 NUM_SHAPE_CLASSES = 11
 INSPECT_FIRST_N = 2
+
+# split of the list-shaped synthetic files
+SYNTHETIC_TRAIN_FRACTION = 0.8
+SYNTHETIC_SPLIT_SEED = 42
 
 Sample = Tuple[torch.Tensor, torch.Tensor, ContextPair, str]
 
@@ -40,17 +49,61 @@ def _cfg_get(cfg: Any, dotted: str, default: Any = None) -> Any:
     """Read ``a.b.c`` from cfg, raises KeyError if a node is missing."""
     node = cfg
     for part in dotted.split("."):
-        if node is None:
-            return default
-        try:
-            node = node.get(part, None) if hasattr(node, "get") else getattr(node, part)
-        except Exception:
-            return default
+        unbloat_forbid(node is None, "champion/data/data_preparation.py:55")
+        node = node.get(part, None) if hasattr(node, "get") else unbloat_unseen("champion/data/data_preparation.py:57")
     return default if node is None else node
 
 
-def _as_bool(value: Any, default: bool = False) -> bool:
+def _as_bool(value: Any) -> bool:
+    # overrides from the command line arrive as strings every now and then
+    unbloat_forbid(value is None, "champion/data/data_preparation.py:66")
+    unbloat_forbid(isinstance(value, str), "champion/data/data_preparation.py:68")
     return bool(value)
+
+
+def _describe_run(cfg: DictConfig, mode: str, dynamic_pairs: bool) -> str:
+    """
+    One line that says with which settings the data were prepared.
+
+    Goes into the run name and into the checkpoint, so keep the order of the entries.
+    """
+    # the keys moved twice, that is why every one of them is read differently
+    settings: Dict[str, Any] = OrderedDict()
+    settings["mode"] = mode
+    settings["dyn"] = int(dynamic_pairs)
+    settings["ctx"] = _cfg_get(cfg, "data.num_context_pairs", "?")
+    settings["ctx_max"] = _cfg_get(cfg, "data.max_context_pairs", "?")
+    settings["pad"] = _cfg_get(cfg, "model.pad_token_id", DEFAULT_PAD)
+    settings["h"] = _cfg_get(cfg, "model.max_h", DEFAULT_CANVAS[0])
+    settings["w"] = _cfg_get(cfg, "model.max_w", DEFAULT_CANVAS[1])
+    settings["synth"] = int(_as_bool(_cfg_get(cfg, "training.include_synthetic_training_data", False)))
+
+    # short form, tensorboard cuts long names
+    entries = [f"{key}={value}" for key, value in settings.items()]
+    description = " ".join(entries)
+    return description
+
+
+# ---------------------------------------------------------------------------
+# loading
+# ---------------------------------------------------------------------------
+def _split_synthetic_list(data: List[Any], name: str) -> Dict[str, List[Any]]:
+    """
+    Bring a list-shaped synthetic file into the train/test form.
+
+    The last element is metadata, everything before it is shuffled and split 80/20.
+    """
+    if not data:
+        return {"train": [], "test": []}
+
+    # first element is metadata (generator name, seed, ...) and not a pair
+    pairs = [entry for entry in data[1:] if isinstance(entry, dict) and "input" in entry]
+
+    rng = random.Random(SYNTHETIC_SPLIT_SEED)
+    rng.shuffle(pairs)
+    n_train = max(1, int(len(pairs) * SYNTHETIC_TRAIN_FRACTION))
+    logger.info("%s: list-shaped, %d of %d pairs for training", name, n_train, len(pairs))
+    return {"train": pairs[:n_train], "test": pairs[n_train:]}
 
 
 def load_task_files(
@@ -72,11 +125,12 @@ def load_task_files(
         list of (task id, task) tuples
     """
     pinned.check(cfg)
-    pinned.check_argument('include_synthetic', include_synthetic, (False,), 'champion/data/data_preparation.py:159-165, champion/data/data_preparation.py:185-186')
     directory = Path(directory)
     if not directory.exists():
         raise FileNotFoundError(f"Data directory not found: {directory}")
     files = sorted(directory.glob("*.json"))
+
+    unbloat_forbid(include_synthetic and synthetic_dir is not None, "champion/data/data_preparation.py:160-165")
     if not files:
         raise ValueError(f"No task files in {directory}")
 
@@ -84,23 +138,27 @@ def load_task_files(
     n_inspect = _cfg_get(cfg, "data.inspect_files", INSPECT_FIRST_N)
 
     def _load_one(path: Path) -> Optional[Dict[str, Any]]:
-        with open(path, "r", encoding="utf-8") as handle:
-            data = json.load(handle)
+        try:
+            with open(path, "r", encoding="utf-8") as handle:
+                data = json.load(handle)
+        except (OSError, ValueError) as e:
+            return None
+        if include_synthetic and isinstance(data, list):
+            data = _split_synthetic_list(data, path.name)
         return data
 
     with concurrent.futures.ThreadPoolExecutor(max_workers=n_workers) as executor:
         loaded = list(executor.map(_load_one, files))
 
     # have a look at the first files, saves a lot of time when the generator changed again
-    first = list(zip(files, loaded))[:n_inspect]
-    for path, data in first:
-        pass
+    if n_inspect:
+        first = list(zip(files, loaded))[:n_inspect]
+        for path, data in first:
+            pass
 
     tasks: Dict[str, Dict[str, Any]] = {}
     for path, data in zip(files, loaded):
-        if data is None or "train" not in data:
-            # list-shaped or unreadable
-            continue
+        unbloat_forbid(data is None or "train" not in data, "champion/data/data_preparation.py:202")
         tasks[path.stem] = data
     return tasks
 
@@ -113,7 +171,7 @@ def _pad_grids(grids: Iterable[Any], canvas: Tuple[int, int], pad_value: int) ->
     return [pad_to_fixed_size(torch.tensor(grid, dtype=torch.long), canvas, pad_value) for grid in grids]
 
 
-def build_context_map(tasks: Dict[str, Dict[str, Any]], cfg: DictConfig, dynamic_pairs: bool) -> Dict[str, ContextPair]:
+def build_context_map(tasks: Dict[str, Dict[str, Any]], cfg: DictConfig) -> Dict[str, ContextPair]:
     """
     Draw the context pairs, fresh for every sample.
 
@@ -121,7 +179,6 @@ def build_context_map(tasks: Dict[str, Dict[str, Any]], cfg: DictConfig, dynamic
     context pairs (True) or is filled up with padding (False).
     """
     pinned.check(cfg)
-    pinned.check_argument('dynamic_pairs', dynamic_pairs, (True,), 'champion/data/data_preparation.py:241-246')
     pinned.check_environment()
     canvas = (cfg.model.max_h, cfg.model.max_w)
     pad_value = cfg.model.pad_token_id
@@ -147,7 +204,7 @@ def build_context_map(tasks: Dict[str, Dict[str, Any]], cfg: DictConfig, dynamic
     return context_map
 
 
-def _drop_identical(context: ContextPair, src: torch.Tensor, dynamic_pairs: bool, pad_value: int) -> ContextPair:
+def _drop_identical(context: ContextPair, src: torch.Tensor) -> ContextPair:
     """Remove the context pairs that would give the answer away. May return an empty context."""
     n_pairs = context.num_pairs
     keep = [i for i in range(n_pairs) if not torch.equal(context.context_input[i], src)]
@@ -166,7 +223,6 @@ def process_examples(
     split: str,
     context_map: Dict[str, ContextPair],
     cfg: DictConfig,
-    dynamic_pairs: bool,
 ) -> List[Sample]:
     """
     Pad every pair of one split and attach its context.
@@ -175,17 +231,18 @@ def process_examples(
         (src, tgt, ctx_in, ctx_out, task_id) tuples
     """
     pinned.check(cfg)
-    pinned.check_argument('dynamic_pairs', dynamic_pairs, (True,), 'champion/data/data_preparation.py:277-280, champion/data/data_preparation.py:275')
     canvas = (cfg.model.max_h, cfg.model.max_w)
     pad_value = cfg.model.pad_token_id
+    skip_ids = set()
 
     samples: List[Sample] = []
     for task_id, task in tasks.items():
+        unbloat_forbid(skip_ids and task_id in skip_ids, "champion/data/data_preparation.py:307")
         pairs = task.get(split, [])
         sources = _pad_grids([pair["input"] for pair in pairs], canvas, pad_value)
         targets = _pad_grids([pair["output"] for pair in pairs], canvas, pad_value)
         for src, tgt in zip(sources, targets):
-            context = _drop_identical(context_map[task_id], src, dynamic_pairs, pad_value)
+            context = _drop_identical(context_map[task_id], src)
             samples.append((src, tgt, context, task_id))
     return samples
 
@@ -206,27 +263,33 @@ def prepare_data(cfg: DictConfig):
     """
     pinned.check(cfg)
     pinned.check_environment()
+    mode = "train"
 
     dynamic_pairs = bool(getattr(cfg.model.context_encoder, "dynamic_pairs", True))
+
+    include_synthetic = _as_bool(_cfg_get(cfg, "training.include_synthetic_training_data", False))
     only_synthetic = _as_bool(_cfg_get(cfg, "training.current_data_is_synthetic", False))
     synthetic_dir = _cfg_get(cfg, "training.synthetic_data_dir", None)
-    if OmegaConf.is_struct(cfg):
-        # vocab_size and friends are written back below
-        OmegaConf.set_struct(cfg, False)
+    _as_bool(OmegaConf.select(cfg, "data.limit_shuffle", default=False))
+
+    unbloat_forbid(_as_bool(_cfg_get(cfg, "data.log_to_file", False)), "champion/data/data_preparation.py:644")
+    unbloat_forbid(OmegaConf.is_struct(cfg), "champion/data/data_preparation.py:647")
+
+    _describe_run(cfg, mode, dynamic_pairs)
 
     # --- training ---
-    train_dir = cfg.data.training_data_dir
+    train_dir = synthetic_dir if only_synthetic and synthetic_dir is not None else cfg.data.training_data_dir
     tasks = load_task_files(
         train_dir,
         cfg,
-        include_synthetic=only_synthetic,
+        include_synthetic=include_synthetic or only_synthetic,
         synthetic_dir=synthetic_dir,
     )
-    context_map = build_context_map(tasks, cfg, dynamic_pairs)
+    context_map = build_context_map(tasks, cfg)
 
     # one list per split, in the order of the files
-    train_samples = process_examples(tasks, "train", context_map, cfg, dynamic_pairs)
-    val_samples = process_examples(tasks, "test", context_map, cfg, dynamic_pairs)
+    train_samples = process_examples(tasks, "train", context_map, cfg)
+    val_samples = process_examples(tasks, "test", context_map, cfg)
 
     # sorted, so that the map does not depend on the order of the files
     task_ids = sorted({sample[3] for sample in train_samples + val_samples})

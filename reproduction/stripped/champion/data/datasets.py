@@ -1,10 +1,10 @@
 """Datasets for the trainer."""
-from typing import List, Optional, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import torch
 from torch.utils.data import Dataset
 
-from champion.data.context_data import ContextPair
+from .context_data import ContextPair
 
 
 class ArcPairDataset(Dataset):
@@ -43,15 +43,6 @@ class ArcPairDataset(Dataset):
             context.context_output,
             self.task_indices[index],
         )
-
-    def get_task_ids(self) -> List[str]:
-        """Task names in the order of the samples."""
-        return self.task_indices.tolist()
-
-    def indices_of(self, task_index: int) -> List[int]:
-        """All positions of one task."""
-        found: Optional[torch.Tensor] = torch.nonzero(self.task_indices == task_index).flatten()
-        return found.tolist()
 
     def max_value(self) -> int:
         values = [0]

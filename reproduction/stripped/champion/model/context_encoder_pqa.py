@@ -5,17 +5,20 @@ N pairs of grids go in, one vector per sample comes out:
 
     cells --pixel stacks--> one vector per grid --cross attention--> one per pair --pooling--> c
 """
+
+from .. import pinned
+from ..pinned import forbid as unbloat_forbid
 import math
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from champion.utils.perm_embedding import PermInvariantEmbedding
-from champion.utils.positional_encoding import Grid2DPositionalEncoding
+from ..utils.perm_embedding import PermInvariantEmbedding
+from ..utils.positional_encoding import Grid2DPositionalEncoding
 
 FFN_FACTOR = 4
 TYPE_INPUT, TYPE_OUTPUT = 0, 1
@@ -85,17 +88,11 @@ class ContextEncoderConfig:
     latent: Any = field(default_factory=LatentConfig)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.set_refine, SetRefineConfig):
-            self.set_refine = SetRefineConfig(**(self.set_refine or {}))
-        if not isinstance(self.latent, LatentConfig):
-            self.latent = LatentConfig(**(self.latent or {}))
+        self.set_refine = SetRefineConfig(**(self.set_refine or {}))
+        self.latent = LatentConfig(**(self.latent or {}))
         for name, known in (("pe_type", PE_TYPES), ("pool_type", POOL_TYPES), ("comp_mode", tuple(COMPOSITIONS))):
             if getattr(self, name) not in known:
                 raise ValueError(f"context_encoder.{name} must be one of {known}, got {getattr(self, name)!r}")
-        if self.d_model % self.n_head != 0:
-            raise ValueError(f"d_model {self.d_model} is not divisible by n_head {self.n_head}")
-        if self.pe_type == "rotary" and (self.d_model // self.n_head) % 4 != 0:
-            raise ValueError("rotary positions in two dimensions need a head width divisible by 4")
         if self.set_refine.enabled and self.d_model % self.set_refine.heads != 0:
             raise ValueError(f"d_model {self.d_model} is not divisible by set_refine.heads {self.set_refine.heads}")
         if self.latent.enabled and not 1 <= self.latent.dim <= self.d_model:
@@ -149,6 +146,7 @@ class PixelLayer(nn.Module):
 
     def forward(self, x: Tensor, key_open: Tensor, rotary: Optional[Tuple[Tensor, Tensor]]) -> Tensor:
         """x [M, L, d]; key_open [M, L], True where a cell may be looked at."""
+        pinned.check_given('rotary', rotary, 'champion/model/context_encoder_pqa.py:160')
         x = self.norm1(x + self._attend(x, key_open, rotary))
         return self.norm2(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
 
@@ -157,9 +155,8 @@ class PixelLayer(nn.Module):
         attn = self.self_attn
         projected = F.linear(x, attn.in_proj_weight, attn.in_proj_bias)
         query, key, value = projected.view(batch, length, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # [M, heads, L, w]
-        if rotary is not None:
-            cos, sin = (table.to(query.dtype) for table in rotary)
-            query, key = rotate(query, cos, sin), rotate(key, cos, sin)
+        cos, sin = (table.to(query.dtype) for table in rotary)
+        query, key = rotate(query, cos, sin), rotate(key, cos, sin)
         mixed = F.scaled_dot_product_attention(
             query,
             key,
@@ -182,6 +179,7 @@ class PixelStack(nn.Module):
         )
 
     def forward(self, x: Tensor, key_open: Tensor, rotary: Optional[Tuple[Tensor, Tensor]]) -> Tensor:
+        pinned.check_given('rotary', rotary, 'champion/model/context_encoder_pqa.py:160')
         for layer in self.layers:
             x = layer(x, key_open, rotary)
         return x
@@ -207,9 +205,7 @@ def refine_set(features: Tensor, pair_open: Tensor, cfg: SetRefineConfig, traini
         heads = features.view(batch, pairs, cfg.heads, width).transpose(1, 2)  # [B, H, N, w]
         scores = heads @ heads.transpose(-1, -2) / math.sqrt(width)
         scores = scores.masked_fill(~pair_open[:, None, None, :], -math.inf)
-        if cfg.K < pairs:
-            weakest = scores.topk(cfg.K, dim=-1).values[..., -1:]
-            scores = scores.masked_fill(scores < weakest, -math.inf)
+        unbloat_forbid(cfg.K < pairs, "champion/model/context_encoder_pqa.py:211-212")
         weights = F.dropout(scores.softmax(dim=-1), cfg.dropout, training)
         mixed = (weights @ heads).transpose(1, 2).reshape(batch, pairs, d_model)
         features = 0.5 * (features + mixed)
@@ -266,7 +262,6 @@ class ContextEncoderPQA(nn.Module):
     def __init__(self, cfg: ContextEncoderConfig) -> None:
         super().__init__()
         self.cfg = cfg
-        self.grid_attn_per_head = False
         d_model = cfg.d_model
 
         self.embedding = PermInvariantEmbedding(d_model, cfg.vocab_size, cfg.pad_token_id)
@@ -276,9 +271,7 @@ class ContextEncoderPQA(nn.Module):
         self.grid_type_embedding = nn.Embedding(2, d_model)
         self.cross_attn = nn.MultiheadAttention(d_model, cfg.n_head, dropout=cfg.attn_dropout, batch_first=True)
         self.attn_proj = nn.Linear(d_model, 1, bias=False)
-        if cfg.order_sensitive:
-            self.comp_proj = nn.Linear(len(COMPOSITIONS[cfg.comp_mode]) * d_model, d_model)
-            self.comp_norm = nn.LayerNorm(d_model) if cfg.order_comp_use_layernorm else nn.Identity()
+        unbloat_forbid(cfg.order_sensitive, "champion/model/context_encoder_pqa.py:280-281")
 
         self.pe_dropout = nn.Dropout(cfg.pe_dropout)
         self.out_dropout = nn.Dropout(cfg.dropout_rate)
@@ -323,8 +316,6 @@ class ContextEncoderPQA(nn.Module):
 
     def _open_pairs(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         """Which pairs are real: fillers consist of padding. Without ``dynamic_pairs`` all of them count."""
-        if not self.cfg.dynamic_pairs:
-            return torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
         pad = self.cfg.pad_token_id
         return ((inputs != pad) | (outputs != pad)).any(dim=-1)
 
@@ -333,19 +324,17 @@ class ContextEncoderPQA(nn.Module):
         cells = grids.flatten(0, 1)  # [M, L]
         # cells that are padding in every grid are nobody's key and have no weight: leave them out
         filled = cells != self.cfg.pad_token_id
-        used = filled.any(dim=0) if self.cfg.weighted_pool else torch.ones_like(filled[0])
+        used = filled.any(dim=0)
         used[0] = True  # one cell at least, for calls without any colour
         used = used.nonzero().flatten()
         cells, filled = cells[:, used], filled[:, used]
 
         x = self.embedding(cells) * math.sqrt(self.cfg.d_model)
-        rotary = None
-        if self.cfg.use_positional_encoding:
-            x = self.pe_dropout(x + self.pos_encoder.pe[:, used])
-            rotary = (self.rotary_cos[used], self.rotary_sin[used]) if self.cfg.pe_type == "rotary" else None
+        x = self.pe_dropout(x + self.pos_encoder.pe[:, used])
+        rotary = (self.rotary_cos[used], self.rotary_sin[used])
         x = stack(x, filled | ~filled.any(dim=1, keepdim=True), rotary)  # [M, U, d]
 
-        weight = filled.to(x.dtype) if self.cfg.weighted_pool else torch.ones_like(filled, dtype=x.dtype)
+        weight = filled.to(x.dtype)
         pooled = (x * weight.unsqueeze(-1)).sum(dim=1) / weight.sum(dim=1, keepdim=True).clamp(min=1.0)
         return pooled.view(*grids.shape[:2], -1) + self.grid_type_embedding.weight[grid_type]
 
@@ -359,32 +348,19 @@ class ContextEncoderPQA(nn.Module):
                 hidden, g_in, g_in, key_padding_mask=~pair_open, average_attn_weights=False
             )
             hidden = hidden + crossed
-        if not self.grid_attn_per_head:
-            grid_attn = grid_attn.mean(dim=1)
-        if not self.cfg.order_sensitive:
-            return hidden, grid_attn
-
-        parts = {"cross": hidden - g_out, "out": g_out, "diff": g_out - g_in, "prod": g_out * g_in}
-        chosen: List[Tensor] = [parts[name] for name in COMPOSITIONS[self.cfg.comp_mode]]
-        return self.comp_norm(self.comp_proj(torch.cat(chosen, dim=-1))), grid_attn
+        grid_attn = grid_attn.mean(dim=1)
+        return hidden, grid_attn
 
     def _pool_pairs(self, features: Tensor, pair_open: Tensor) -> Tuple[Tensor, Tensor]:
         """Context [B, d] and the weights of the pairs [B, N]."""
         closed = ~pair_open
-        if self.cfg.pool_type == "attn":
-            scores = self.attn_proj(torch.tanh(features)).squeeze(-1)
-            weights = scores.masked_fill(closed, -math.inf).softmax(dim=1)
-        else:
-            weights = pair_open.to(features.dtype) / pair_open.sum(dim=1, keepdim=True)
-        if self.cfg.pool_type == "max":
-            return features.masked_fill(closed.unsqueeze(-1), -math.inf).amax(dim=1), weights
+        scores = self.attn_proj(torch.tanh(features)).squeeze(-1)
+        weights = scores.masked_fill(closed, -math.inf).softmax(dim=1)
         return (weights.unsqueeze(-1) * features).sum(dim=1), weights
 
     def _latent(self, features: Tensor, weights: Tensor, context: Tensor) -> Tuple[Tensor, Tensor]:
         """Weighted KL term; the context is replaced by a sample (eval: the mean) only if asked for."""
         latent = self.cfg.latent
         mean, variance, divergence = latent_posterior(features, weights, context, latent.dim)
-        if latent.use_as_context and self.training:
-            sample = mean + variance.sqrt() * torch.randn_like(mean)
-            context = torch.cat([sample, context[:, latent.dim :]], dim=-1)
+        unbloat_forbid(latent.use_as_context and self.training, "champion/model/context_encoder_pqa.py:388-389")
         return context, latent.elbo_weight * divergence.mean()
