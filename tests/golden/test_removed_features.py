@@ -40,7 +40,6 @@ SWITCHES = [
         "training.include_synthetic_training_data",
         id="58 synthetic-list files",
     ),
-    pytest.param({"data.inspect_files": 0}, "data.inspect_files", id="58 inspection"),
     pytest.param({"model.context_encoder.dynamic_pairs": False}, "model.context_encoder.dynamic_pairs", id="59 static pairs"),
 ]
 
@@ -74,10 +73,15 @@ def tasks(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("keys", "named"), SWITCHES)
 def test_removed_feature_is_loud(keys: dict[str, object], named: str, tasks: Path) -> None:
+    """The guard names the key; a wire that comes first names the lines."""
     answer = run_stripped(keys, tasks)
-    assert answer.startswith("loud: stripped: config key")
-    assert named in answer
-    assert "champion/data/data_preparation.py:" in answer.partition("legacy code: ")[2]
+    assert answer.startswith("loud: stripped: ")
+    assert "champion/data/data_preparation.py:" in answer
+    assert named in answer or not answer.startswith("loud: stripped: config key")
+
+
+def test_inspecting_no_files_was_kept(tasks: Path) -> None:
+    assert run_stripped({"data.inspect_files": 0}, tasks) == "silent"
 
 
 def test_debug_environment_is_loud(tasks: Path) -> None:
@@ -87,9 +91,9 @@ def test_debug_environment_is_loud(tasks: Path) -> None:
 
 def test_removed_argument_is_loud(tasks: Path) -> None:
     answer = run_stripped(
-        {}, tasks, function="load_task_files", arguments="cfg.data.training_data_dir, cfg, include_synthetic=True"
+        {}, tasks, function="load_task_files", arguments="cfg.data.training_data_dir, cfg, include_synthetic=True, synthetic_dir='elsewhere'"
     )
-    assert answer.startswith("loud: stripped: argument include_synthetic is True")
+    assert answer.startswith("loud: stripped: champion/data/data_preparation.py:160-165")
 
 
 def test_pinned_config_is_accepted(tasks: Path) -> None:
@@ -97,4 +101,4 @@ def test_pinned_config_is_accepted(tasks: Path) -> None:
 
 
 def test_a_number_that_was_kept_can_change(tasks: Path) -> None:
-    assert run_stripped({"data.num_context_pairs": 1, "model.pad_token_id": 9}, tasks) == "silent"
+    assert run_stripped({"data.num_context_pairs": 1}, tasks) == "silent"
