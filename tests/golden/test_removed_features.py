@@ -91,7 +91,10 @@ def test_debug_environment_is_loud(tasks: Path) -> None:
 
 def test_removed_argument_is_loud(tasks: Path) -> None:
     answer = run_stripped(
-        {}, tasks, function="load_task_files", arguments="cfg.data.training_data_dir, cfg, include_synthetic=True, synthetic_dir='elsewhere'"
+        {},
+        tasks,
+        function="load_task_files",
+        arguments="cfg.data.training_data_dir, cfg, include_synthetic=True, synthetic_dir='elsewhere'",
     )
     assert answer.startswith("loud: stripped: champion/data/data_preparation.py:160-165")
 
