@@ -94,7 +94,7 @@ def test_removed_argument_is_loud(tasks: Path) -> None:
         {},
         tasks,
         function="load_task_files",
-        arguments="cfg.data.training_data_dir, cfg, include_synthetic=True, synthetic_dir='elsewhere'",
+        arguments="cfg.data.training_data_dir, cfg, include_synthetic=True, synthetic_dir='other'",
     )
     assert answer.startswith("loud: stripped: champion/data/data_preparation.py:160-165")
 
