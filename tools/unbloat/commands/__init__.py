@@ -1,0 +1,19 @@
+"""The commands, in the order in which the help lists them."""
+
+from __future__ import annotations
+
+from unbloat.commands import bundle, challenge, explain, init, measure, plan, record, report, strip, verify
+from unbloat.commands.command import Command
+
+COMMANDS: tuple[Command, ...] = (
+    init.COMMAND,
+    record.COMMAND,
+    plan.COMMAND,
+    strip.COMMAND,
+    verify.COMMAND,
+    challenge.COMMAND,
+    report.COMMAND,
+    bundle.COMMAND,
+    explain.COMMAND,
+    measure.COMMAND,
+)
