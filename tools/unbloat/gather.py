@@ -36,7 +36,7 @@ def gather(recorded: Recording, done: Mapping[str, Sequence[Removal]], verdicts:
         **found,
         "verdicts": dict(verdicts),
         "left_out": [] if event is None else event["left_out"],
-        "recording": recording_seconds(recordings(subject, recorded.key), recorded.facts),
+        "recording": recording_seconds(recordings(subject, recorded.server.environment), recorded.facts),
         "took": {name: {key: value for key, value in one.items() if key != "key"} for name, one in seconds.items() if one},
         "memory": load_memory(subject, recorded.key),
         "machine": {"processors": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import unbloat
 from unbloat.atomic import replace_text
+from unbloat.behind import behind
 from unbloat.errors import VerificationError, WorkloadError
-from unbloat.evidence import Facts
+from unbloat.evidence.facts import Facts
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
 from unbloat.golden.store import load, save
@@ -22,6 +23,9 @@ from unbloat.verify.outcome import Failed
 from unbloat.verify.server import Server
 
 OBSERVER = "unbloat.evidence.observer:observe"
+RECORDING = ("unbloat.record", "unbloat.evidence.observer", "unbloat.verify.warm_process")
+"""What makes a recording: a change of any other part of the tool leaves what is recorded as it is."""
+
 Say = Callable[[str], None]
 
 
@@ -37,7 +41,7 @@ def record(
     """
     check_manifest(subject)
     check_sources(subject)
-    folder = recordings(subject, subject_key(subject, server.environment))
+    folder = recordings(subject, server.environment)
     goldens, runs = {}, {}
     for workload in subject.workloads if workloads is None else workloads:
         golden_path, evidence_path = folder / f"{workload.name}.golden.json", folder / f"{workload.name}.evidence.json"
@@ -59,21 +63,26 @@ def record(
     return goldens, Facts.merge(runs)
 
 
-def recordings(subject: Subject, key: str) -> Path:
+def recordings(subject: Subject, environment: object) -> Path:
     """Where goldens, evidence and the seconds that they took are kept."""
-    return subject.state / "golden" / key
+    return subject.state / "golden" / _key(subject, environment, behind(*RECORDING))
 
 
 def subject_key(subject: Subject, environment: object) -> str:
-    """A digest of everything that recordings and plans depend on, this tool included."""
+    """A digest of everything that plans and trees depend on; it changes with whatever changes a recording."""
+    return _key(subject, environment, behind(*RECORDING, "unbloat.phases"))
+
+
+def _key(subject: Subject, environment: object, tool: Iterable[Path]) -> str:
+    """The subject with all that its workloads read, the environment, and the part of this tool that matters."""
     digest = hashlib.sha256(json.dumps(environment, sort_keys=True, default=str).encode())
-    tool = Path(unbloat.__file__).parent
-    files = {subject.file, *subject.outside(), *tool.rglob("*.py")}
+    root = Path(unbloat.__file__).parent
+    files = {subject.file, *subject.outside(), *tool}
     for path in ((subject.legacy / subject.package), *subject.inputs):
         files |= {path} if path.is_file() else {inner for inner in path.rglob("*") if "__pycache__" not in inner.parts}
     files |= {subject.config_file} if subject.config_file is not None else set()
     for file in sorted(file for file in files if file.is_file()):
-        name = os.path.relpath(file, tool if file.is_relative_to(tool) else subject.root)
+        name = os.path.relpath(file, root if file.is_relative_to(root) else subject.root)
         digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:24]
 
