@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from unbloat.edit import (
     Check,
+    CutTry,
     DropAlias,
     DropArgument,
     DropElement,
@@ -46,6 +47,7 @@ NODES: dict[type[Any], type[ast.AST] | tuple[type[ast.AST], ...]] = {
     DropArgument: (ast.expr, ast.keyword),
     DropElement: ast.Constant,
     Tripwire: (ast.If, ast.For, ast.AsyncFor, ast.While, ast.FunctionDef, ast.AsyncFunctionDef),
+    CutTry: ast.Try,
     InsertInFunction: (ast.FunctionDef, ast.AsyncFunctionDef),
 }
 
@@ -57,6 +59,11 @@ def _named(source: str, kind: type[Any], text: str, *arguments: Any) -> Edit:
         if isinstance(node, NODES[kind]):
             found = ast.get_source_segment(source, node) or ""
             if found == text or (not isinstance(node, ast.expr) and found.startswith(text)):
+                if kind is CutTry:
+                    last, *others = arguments
+                    body = node.body if isinstance(node, ast.Try) else []
+                    inner = next(part for part in body if (ast.get_source_segment(source, part) or "").startswith(last))
+                    return CutTry(Span.of(node), Span.of(inner), *others)
                 edit: Edit = kind(Span.of(node), *arguments)
                 return edit
     raise AssertionError(f"no {kind.__name__} can name {text!r}")

@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from unbloat.edit import (
     Check,
+    CutTry,
     DropAlias,
     DropArgument,
     DropElement,
@@ -64,6 +65,10 @@ def edits_on(node: ast.AST) -> Iterator[Edit]:
             yield from (Tripwire(Span.of(node), branch, "gone") for branch in ("body", "orelse"))
         case ast.Try() | ast.TryStar():
             yield FlattenTry(Span.of(node))
+            if isinstance(node, ast.Try) and node.handlers:
+                yield from (CutTry(Span.of(node), Span.of(part), False, "gone") for part in node.body)
+                tests = [part for part in node.body if isinstance(part, ast.If)]
+                yield from (CutTry(Span.of(node), Span.of(part), True, "gone") for part in tests)
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             yield InsertInFunction(Span.of(node), "if a:\n    b(c)")
             yield Tripwire(Span.of(node), "body", "gone")

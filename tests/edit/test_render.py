@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+import libcst as cst
 import pytest
 from unbloat.edit import (
     Check,
+    CutTry,
     DropAlias,
     DropArgument,
     DropElement,
@@ -296,6 +297,43 @@ BRANCHES = [
 ]
 
 TRIES = [
+    pytest.param(
+        """
+        try:
+            a
+            # about b
+            if b and (
+                c
+            ):  # why
+                d
+            # about e
+            e
+        except E:  # caught
+            pass
+        f
+        """,
+        [(CutTry, "try", "if", True, "no")],
+        """
+        try:
+            a
+            # about b
+            b and (
+                c
+            )
+        except E:  # caught
+            pass
+        else:
+            raise NotImplementedError("no")
+        f
+        """,
+        id="cut behind a test",
+    ),
+    pytest.param(
+        "try:\n    if x := y:\n        a\nexcept E:\n    b\n",
+        [(CutTry, "try", "if", True, "no")],
+        'try:\n    (x := y)\nexcept E:\n    b\nelse:\n    raise NotImplementedError("no")\n',
+        id="cut behind a test that binds",
+    ),
     pytest.param(
         """
         # why
@@ -981,10 +1019,17 @@ def test_sources_that_libcst_cannot_parse(source: str, message: str) -> None:
         render(source, [DropStatement(Span(1, 0, 1, 1))])
 
 
-def test_large_files_take_seconds_once() -> None:
-    function = "def f(a, b):\n    if a and b:\n        return g(a, b, key=[a, b])\n    return {a: b}\n\n"
-    edits = [KeepBranch(Span(5 * number + 2, 4, 5 * number + 3, 34), True) for number in range(500)]
-    started = time.perf_counter()
-    for count in (500, 1, 1, 1):
-        render(1000 * function, edits[:count])
-    assert time.perf_counter() - started < 20
+def test_a_file_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LibCST takes seconds for a large one, and a round edits it again and again."""
+    parsed: list[str] = []
+    parse = cst.parse_module
+
+    def counted(source: str, *arguments: Any) -> cst.Module:
+        parsed.append(source)
+        return parse(source, *arguments)
+
+    monkeypatch.setattr(cst, "parse_module", counted)
+    source = "def parsed_once(a, b):\n    if a and b:\n        return a\n    return {a: b}\n"
+    for outcome in (True, False, True):
+        render(source, [KeepBranch(Span(2, 4, 3, 16), outcome)])
+    assert len(parsed) == 1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from unbloat.edit import (
     Check,
+    CutTry,
     DropAlias,
     DropArgument,
     DropElement,
@@ -114,6 +115,24 @@ MEANINGS = [
         [(Tripwire, "async", "body", "m"), (InsertInFunction, "async", "z()"), (DropParameter, "x")],
         "@d\nasync def f(): raise NotImplementedError('m')",
         id="wire in a function",
+    ),
+    pytest.param(
+        "try:\n  a\n  b\n  c\nexcept E:\n  d",
+        [(CutTry, "try", "b", False, "m")],
+        "try:\n  a\n  b\nexcept E:\n  d\nelse:\n  raise NotImplementedError('m')",
+        id="cut behind a statement",
+    ),
+    pytest.param(
+        "try:\n  a\n  if b:\n    c\n  else: c\n  d\nexcept E:\n  e\nelse:\n  f\nfinally:\n  g",
+        [(CutTry, "try", "if", True, "m")],
+        "try:\n  a\n  b\nexcept E:\n  e\nelse:\n  raise NotImplementedError('m')\nfinally:\n  g",
+        id="cut behind a test",
+    ),
+    pytest.param(
+        "try:\n  a\n  b\nexcept E:\n  c",
+        [(CutTry, "try", "a", False, "m"), (DropHandler, "except")],
+        "a\nraise NotImplementedError('m')",
+        id="cut try that dissolves",
     ),
     pytest.param(
         "def f(a, b=1, /, c=2, *d, e=3, g, **h): i",
@@ -261,6 +280,9 @@ REFUSED = [
     pytest.param("if a: b", [Tripwire(Span(1, 0, 1, 7), "else", "m")], "no 'else'", id="unknown branch"),
     pytest.param("def f(): b", [Tripwire(Span(1, 0, 1, 10), "orelse", "m")], "no 'orelse'", id="function with an else"),
     pytest.param("with a: b", [Tripwire(Span(1, 0, 1, 9), "body", "m")], "no if, loop or function", id="no branches"),
+    pytest.param("with a: b", [CutTry(Span(1, 0, 1, 9), HERE, False, "m")], "no try", id="cut of a with"),
+    pytest.param("try: a\nfinally: b", [CutTry(Span(1, 0, 2, 10), Span(2, 9, 2, 10), False, "m")], "no statement", id="cut"),
+    pytest.param("try: a\nfinally: b", [CutTry(Span(1, 0, 2, 10), Span(1, 5, 1, 6), True, "m")], "no if", id="no test"),
     pytest.param("def f(*a): b", [DropParameter(Span(1, 7, 1, 8))], "no parameter of a `def`", id="starred parameter"),
     pytest.param("def f(a, *b): c", [DropParameter(Span(1, 6, 1, 7), True)], "by keyword alone", id="others by position"),
     pytest.param("def f(a, /): c", [DropParameter(Span(1, 6, 1, 7), True)], "by keyword alone", id="only by position"),

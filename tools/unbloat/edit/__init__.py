@@ -5,6 +5,7 @@ from __future__ import annotations
 from unbloat.edit.edited import Edited
 from unbloat.edit.edits import (
     Check,
+    CutTry,
     DropAlias,
     DropArgument,
     DropElement,
@@ -32,6 +33,7 @@ from unbloat.edit.specialise import specialise
 
 __all__ = [
     "Check",
+    "CutTry",
     "DropAlias",
     "DropArgument",
     "DropElement",

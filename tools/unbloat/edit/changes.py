@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from unbloat.edit.edits import (
     Check,
+    CutTry,
     DropAlias,
     DropArgument,
     DropElement,
@@ -216,6 +217,8 @@ class _Resolver:
                 self._keep_value(span)
             case Tripwire(span, branch, message):
                 self._trip(span, branch, message)
+            case CutTry(span, last, test_only, message):
+                self._cut(span, last, test_only, message)
             case Check(span):
                 self._record(self._checks, find(span, ast.If, "if"), edit, span)
             case DropParameter(span, rest_by_keyword):
@@ -261,6 +264,16 @@ class _Resolver:
         if branch not in (("body",) if isinstance(node, _FUNCTIONS) else ("body", "orelse")):
             raise EditError(f"{place_of(span)}: this {type(node).__name__} can have no {branch!r}")
         self._record(self._tripwires, (node, branch), message, span)
+
+    def _cut(self, span: Span, last: Span, test_only: bool, message: str) -> None:
+        node = self._index.find(span, ast.Try, "try")
+        statement = self._index.find(last, ast.If if test_only else ast.stmt, "if" if test_only else "statement")
+        if statement not in node.body:
+            raise EditError(f"{place_of(last)}: no statement of the body of the try at {place_of(span)}")
+        self._dropped.update(node.body[node.body.index(statement) + 1 :])
+        if test_only:
+            self._reduced_to_value.add(statement)
+        self._record(self._tripwires, (node, "orelse"), message, span)
 
     def _parameter(self, span: Span) -> ast.arg:
         found = self._index.find(span, ast.arg, "parameter")

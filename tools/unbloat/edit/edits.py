@@ -127,6 +127,20 @@ class Tripwire:
 
 
 @dataclass(frozen=True)
+class CutTry:
+    """The body of the `try` at `span` ends with its statement at `last`; whoever gets behind that meets an error.
+
+    What stands behind goes. The `else`, made where there is none, becomes `raise NotImplementedError(message)`: its own
+    handlers do not catch what is raised there. With `test_only`, nothing stays of `last`, an `if`, but its test.
+    """
+
+    span: Span
+    last: Span
+    test_only: bool
+    message: str
+
+
+@dataclass(frozen=True)
 class InsertInFunction:
     """One statement, given as source, goes to the start of the function at `span`, after its docstring.
 
@@ -207,6 +221,7 @@ Edit: TypeAlias = (
     | DropElement
     | DropModule
     | Tripwire
+    | CutTry
     | InsertInFunction
     | InsertImport
 )
@@ -225,7 +240,8 @@ def from_json(data: dict[str, Any]) -> Edit:
     kind = _KINDS.get(fields.pop("edit", ""))
     if kind is None:
         raise EditError(f"unknown edit {data.get('edit')!r}; known: {', '.join(sorted(_KINDS))}")
-    if "span" in fields:
-        fields["span"] = Span(**fields["span"])
+    for name in ("span", "last"):
+        if isinstance(fields.get(name), dict):
+            fields[name] = Span(**fields[name])
     edit: Edit = kind(**fields)
     return edit

@@ -71,9 +71,10 @@ class _Specialiser:
         if node in self._changes.dropped:
             return []
         if node in self._changes.reduced_to_value:
-            assert isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign)
-            assert node.value is not None
-            return [ast.copy_location(ast.Expr(self._expression(node.value)), node)]
+            assert isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.If)
+            value = node.test if isinstance(node, ast.If) else node.value
+            assert value is not None
+            return [ast.copy_location(ast.Expr(self._expression(value)), node)]
         match node:
             case ast.If():
                 return self._if(node)
@@ -134,8 +135,9 @@ class _Specialiser:
     def _try(self, node: ast.Try | ast.TryStar) -> list[ast.stmt]:
         flattened = node in self._changes.flattened
         if not flattened and not self._changes.dropped.issuperset(node.handlers):
-            return [self.copy(node)]
-        body, finalbody = self._block([*node.body, *node.orelse]), self._block(node.finalbody)
+            return [self._wired(node, self.copy(node))]
+        body = [*self._block(node.body), *self._branch(node, "orelse")]
+        finalbody = self._block(node.finalbody)
         if flattened or not finalbody:
             return body + finalbody
         plain = ast.Try(body=_filled(body, node.body), handlers=[], orelse=[], finalbody=finalbody)

@@ -27,7 +27,7 @@ from unbloat.edit.legacy_text import LegacyText
 from unbloat.edit.placement import parenthesised, place
 
 _Assignment = TypeVar("_Assignment", cst.Assign, cst.AnnAssign, cst.AugAssign)
-_Wired = TypeVar("_Wired", cst.If, cst.For, cst.While, cst.FunctionDef)
+_Wired = TypeVar("_Wired", cst.If, cst.For, cst.While, cst.FunctionDef, cst.Try, cst.TryStar)
 _SmallBlock = TypeVar("_SmallBlock", cst.SimpleStatementLine, cst.SimpleStatementSuite)
 
 
@@ -113,6 +113,9 @@ class Applier(cst.CSTTransformer):
         return updated_node.with_changes(body=_indented(updated_node.body).with_changes(body=statements))
 
     def _leave_if(self, original_node: cst.If, updated_node: cst.If) -> cst.If | cst.Else | cst.RemovalSentinel:
+        if original_node in self._changes.reduced_to_value:
+            self._dissolved[updated_node] = _test_of(updated_node)
+            return updated_node
         updated_node = self._with_tripwires(original_node, updated_node)
         outcome = self._changes.outcomes.get(original_node)
         check = self._changes.checks.get(original_node)
@@ -155,7 +158,7 @@ class Applier(cst.CSTTransformer):
         return updated_node
 
     def leave_Try(self, original_node: cst.Try, updated_node: cst.Try) -> cst.Try | cst.TryStar:
-        return self._without_handlers(original_node, updated_node)
+        return self._without_handlers(original_node, self._with_tripwires(original_node, updated_node))
 
     def leave_TryStar(self, original_node: cst.TryStar, updated_node: cst.TryStar) -> cst.Try | cst.TryStar:
         return self._without_handlers(original_node, updated_node)
@@ -287,6 +290,13 @@ class Applier(cst.CSTTransformer):
 
     def _parsed_expression(self, source: str) -> cst.BaseExpression:
         return cst.parse_expression(source.strip(), config=self._legacy.module.config_for_parsing)
+
+
+def _test_of(node: cst.If) -> Lines:
+    """The test alone, as a statement."""
+    test = node.test
+    value = parenthesised(test) if isinstance(test, cst.NamedExpr) and not test.lpar else test
+    return Lines((cst.SimpleStatementLine([cst.Expr(value)], leading_lines=node.leading_lines),))
 
 
 def _literal(text: str) -> str:

@@ -1,5 +1,8 @@
 """Turn what no workload executed into errors that name the legacy lines: branches, loop bodies, function bodies.
 
+That includes what stands behind a statement of a `try` that raised each time; as the handlers would swallow a wire there, it
+goes into the `else`, which only those reach whom nothing stopped.
+
 Safe because nothing becomes silent: whoever needs the code is told so, and where to find it. A wire is placed only where
 its error would surface, judged on the code that the wires themselves leave: what no workload executed catches nothing.
 Files that the contract calls algorithm keep theirs. Everything after this pass looks at the code that did run.
@@ -11,7 +14,7 @@ import ast
 import json
 from collections.abc import Iterator
 
-from unbloat.edit import Edit, ReplaceExpression, Span, Tripwire
+from unbloat.edit import CutTry, Edit, ReplaceExpression, Span, Tripwire
 from unbloat.evidence import LOUD, Module
 from unbloat.evidence.instrument import Site
 from unbloat.plan.blocks import blocks_of
@@ -175,6 +178,34 @@ EXAMPLES = (
         """,
         calls=(("8",),),
     ),
+    Example(
+        "what stands behind an error that is swallowed each time",
+        before="""
+        def run(cfg, text="7"):
+            size = 3
+            try:
+                text = text.strip()
+                if cfg.missing.size:
+                    size = int(text)
+                size = size + 1
+            except AttributeError:
+                pass
+            return size
+        """,
+        after="""
+        def run(cfg, text="7"):
+            size = 3
+            try:
+                text = text.strip()
+                cfg.missing.size
+            except AttributeError:
+                pass
+            else:
+                raise NotImplementedError("stripped: pkg/module.py:6-7")
+            return size
+        """,
+        config={"missing": None},
+    ),
 )
 
 
@@ -247,6 +278,8 @@ def _wires_of(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Remov
             reached = facts.executed(file, node.lineno) and first.lineno > node.iter.lineno
             if reached and not _ran(view, module, first) and _is_worth_a_wire(node.body):
                 yield _wire(view, module, node, "body", node.body, f"`{ast.unparse(node.iter)}` was always empty"), [*node.body]
+        case ast.Try():
+            yield from _cut(view, module, node)
         case ast.IfExp():
             outcome = facts.outcomes(file, Span.of(node), "ifexp").only
             if outcome is not None:
@@ -263,6 +296,33 @@ def _wires_of(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Remov
                     for operand in node.values[index + 1 :]:
                         yield from _arm(module, operand)
                     return
+
+
+def _cut(view: View, module: Module, node: ast.Try) -> Iterator[tuple[Removal, list[ast.AST]]]:
+    """What stands in a `try` behind the last statement that began, if a handler caught something each time.
+
+    Then none of them ever came to its end. Of an `if` neither branch of which began, the test did not.
+    """
+    facts, file = view.facts, module.file
+    fired = sum(facts.outcomes(file, Span.of(handler), "handler").true for handler in node.handlers)
+    if not fired or fired != facts.outcomes(file, Span.of(node), "try").true:
+        return
+    last = max((number for number, part in enumerate(node.body) if _ran(view, module, part)), default=None)
+    if last is None:
+        return
+    statement = node.body[last]
+    test_only = isinstance(statement, ast.If) and not any(_ran(view, module, part) for part in _branches(statement))
+    gone = [*(_branches(statement) if test_only else []), *node.body[last + 1 :], *node.orelse]
+    if not _is_worth_a_wire(gone):
+        return
+    lines = lines_of(gone)
+    edit = CutTry(Span.of(node), Span.of(statement), test_only, _message(module, lines))
+    reason = f"the `try` was left with an error each time, at or before line {statement.lineno}"
+    yield Removal(file, edit, NAME, Evidence.UNSEEN, reason, Span.of(node), lines), [*gone]
+
+
+def _branches(node: ast.If) -> list[ast.stmt]:
+    return [*node.body, *node.orelse]
 
 
 def _ran(view: View, module: Module, statement: ast.stmt) -> bool:
@@ -313,9 +373,13 @@ def _is_worth_a_wire(block: list[ast.stmt]) -> bool:
 
 def _wire(view: View, module: Module, node: ast.stmt, branch: str, untaken: list[ast.stmt], reason: str) -> Removal:
     lines = lines_of(untaken)
-    first, last = lines[0][0], lines[-1][1]
-    message = f"stripped: {module.file}:{first}" + (f"-{last}" if last > first else "")
+    message = _message(module, lines)
     # What a missing `else` becomes has the place of its `if`.
     start, end = (Span.of(untaken[0]), Span.of(untaken[-1])) if getattr(node, branch) else (Span.of(node), Span.of(node))
     place = Span(start.line, start.column, end.end_line, end.end_column)
     return Removal(module.file, Tripwire(Span.of(node), branch, message), NAME, Evidence.UNSEEN, reason, place, lines)
+
+
+def _message(module: Module, lines: tuple[tuple[int, int], ...]) -> str:
+    first, last = lines[0][0], lines[-1][1]
+    return f"stripped: {module.file}:{first}" + (f"-{last}" if last > first else "")
