@@ -229,6 +229,16 @@ class Purity:
             outer = module.parents[outer]
         return ".".join([module.name, *names]) in self._contract.engineering
 
+    def is_engineering(self, module: Module, expression: ast.expr) -> bool:
+        """Whether an expression calls what the contract says that nobody asks for, with arguments that only compute."""
+        if not isinstance(expression, ast.Call):
+            return False
+        callee = self._program.callee(module, module.scope_of(expression), expression)
+        if callee is None or not self._is_engineering(callee.function):
+            return False
+        parts = [*expression.args, *(keyword.value for keyword in expression.keywords)]
+        return all(self.is_pure(module, part) for part in parts)
+
     def checks_something(self, module: Module, expression: ast.expr) -> bool:
         """Whether evaluating an expression runs a function of the subject that says `raise` or `assert`: that is its use."""
         pending = [self._program.callee(module, module.scope_of(node), node) for node in _calls(expression)]

@@ -95,9 +95,11 @@ class View:
         """What it rests on that nobody can tell whether an expression is still evaluated; None if somebody can.
 
         It must leave no trace, check nothing, and raise no error that the legacy caught: where it did, the runs must have seen
-        that there is none, and the config alone must decide that.
+        that there is none, and the config alone must decide that. Nobody asks for what engineering does, nor for its errors.
         """
-        if not self.purity.is_pure(module, expression) or self.purity.checks_something(module, expression):
+        if self.purity.is_engineering(module, expression):
+            return Support()
+        if not self.only_computes(module, expression):
             return None
         if cannot_raise(expression) or not self._legacy_errors.caught_at(module.file, expression, None):
             return Support()
@@ -106,6 +108,10 @@ class View:
         if not self.facts.executed(module.file, expression.lineno):
             return None
         return self.flow.support(module, expression)
+
+    def only_computes(self, module: Module, expression: ast.expr) -> bool:
+        """Whether evaluating an expression leaves no trace and checks nothing."""
+        return self.purity.is_pure(module, expression) and not self.purity.checks_something(module, expression)
 
     def is_vetoed(self, file: str, place: Span) -> str | None:
         """The reason of the veto that covers a place, if one does."""

@@ -1,7 +1,7 @@
-"""Drop calls of loggers, where the contract calls logging engineering.
+"""Drop calls of loggers, where the contract calls logging engineering, and of the functions that it calls so.
 
-Safe because a log call is removed only if building its arguments leaves no trace; one that consumes an iterator, draws
-a random number or calls something unknown stays and is reported by `unbloat explain`.
+Safe because such a call is removed only if building its arguments leaves no trace and checks nothing; one that consumes an
+iterator, draws a random number or calls something unknown stays and is reported by `unbloat explain`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator
 
 from unbloat.edit import DropStatement, Span
-from unbloat.evidence import joined
+from unbloat.evidence import Module
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
 from unbloat.plan.removal import Evidence, Removal
@@ -66,19 +66,21 @@ EXAMPLES = (
 
 
 def propose(view: View) -> Iterator[Removal]:
-    """Every statement that is nothing but a pure log call."""
+    """Every statement that is nothing but a log call, or a call of what the contract calls engineering."""
     for module, node in view.nodes():
-        if isinstance(node, ast.Expr) and view.purity.is_log_call(module, node.value):
+        if not isinstance(node, ast.Expr):
+            continue
+        if view.purity.is_engineering(module, node.value):
+            yield _removal(module, node, "is engineering by contract")
+        elif view.purity.is_log_call(module, node.value):
             assert isinstance(node.value, ast.Call)
             parts = [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
-            if (support := joined([view.dropping(module, part) for part in parts])) is not None:
-                yield Removal(
-                    module.file,
-                    DropStatement(Span.of(node)),
-                    NAME,
-                    Evidence.ENGINEERING,
-                    f"`{ast.unparse(node.value.func)}` only logs",
-                    Span.of(node),
-                    lines_of([node]),
-                    support,
-                )
+            if all(view.only_computes(module, part) for part in parts):
+                yield _removal(module, node, "only logs")
+
+
+def _removal(module: Module, node: ast.Expr, what: str) -> Removal:
+    assert isinstance(node.value, ast.Call)
+    reason = f"`{ast.unparse(node.value.func)}` {what}"
+    place = Span.of(node)
+    return Removal(module.file, DropStatement(place), NAME, Evidence.ENGINEERING, reason, place, lines_of([node]))

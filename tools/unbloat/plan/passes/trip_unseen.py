@@ -311,18 +311,15 @@ def _cut(view: View, module: Module, node: ast.Try) -> Iterator[tuple[Removal, l
     if last is None:
         return
     statement = node.body[last]
-    test_only = isinstance(statement, ast.If) and not any(_ran(view, module, part) for part in _branches(statement))
-    gone = [*(_branches(statement) if test_only else []), *node.body[last + 1 :], *node.orelse]
+    branches = [*statement.body, *statement.orelse] if isinstance(statement, ast.If) else []
+    test_only = bool(branches) and not any(_ran(view, module, part) for part in branches)
+    gone = [*(branches if test_only else []), *node.body[last + 1 :], *node.orelse]
     if not _is_worth_a_wire(gone):
         return
     lines = lines_of(gone)
     edit = CutTry(Span.of(node), Span.of(statement), test_only, _message(module, lines))
     reason = f"the `try` was left with an error each time, at or before line {statement.lineno}"
     yield Removal(file, edit, NAME, Evidence.UNSEEN, reason, Span.of(node), lines), [*gone]
-
-
-def _branches(node: ast.If) -> list[ast.stmt]:
-    return [*node.body, *node.orelse]
 
 
 def _ran(view: View, module: Module, statement: ast.stmt) -> bool:
