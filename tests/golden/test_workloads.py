@@ -5,13 +5,15 @@ Every workload runs in a process where only the tree in question can be imported
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from unbloat.golden.closeness import is_floating
 from unbloat.golden.compare import compare
-from unbloat.golden.environment import Lane, lane
+from unbloat.golden.environment import Lane
+from unbloat.golden.lanes import choose, judge
 from unbloat.golden.ledger import Ledger
 from unbloat.golden.store import load_with_environment
 from unbloat.phases import Recording
@@ -67,9 +69,9 @@ def test_every_bit_is_the_legacys(tree: str, name: str, run: Run, recorded: Reco
 def test_the_committed_golden_holds(tree: str, name: str, run: Run, recorded: Recording) -> None:
     """On the machine that recorded it bit for bit, elsewhere as far as that can be; the latter is checked everywhere."""
     committed, recorded_in = load_with_environment(LEDGERS / f"{name}.json")
-    for where in {Lane.ACROSS_MACHINES, lane(recorded_in, recorded.server.environment)}:
-        difference = compare(committed, run(tree, name), where)
-        assert difference is None, difference
+    verdict = judge(committed, recorded_in, run(tree, name), recorded.server.environment)
+    assert verdict.divergence is None, str(verdict)
+    assert compare(committed, run(tree, name), Lane.ACROSS_MACHINES) is None
 
 
 def test_committed_goldens_are_complete_and_small() -> None:
@@ -78,25 +80,41 @@ def test_committed_goldens_are_complete_and_small() -> None:
     assert sum(file.stat().st_size for file in files) <= LARGEST
 
 
-@pytest.fixture(scope="module")
-def elsewhere(recorded: Recording) -> Server:
-    """This processor with fewer of its instructions: what another machine is, as far as results go."""
-    fewer = "avx2" if recorded.server.environment["cpu_capability"] == "AVX512" else "default"
+def fewer_instructions() -> str:
+    return "avx2" if torch.backends.cpu.get_cpu_capability() == "AVX512" else "default"
+
+
+# This processor with fewer of its instructions: what another machine is, as far as results go.
+PROCESSORS = [
+    {"ATEN_CPU_CAPABILITY": fewer_instructions()},
+    {"MKL_CBWR": "COMPATIBLE"},
+    {"ATEN_CPU_CAPABILITY": fewer_instructions(), "MKL_CBWR": "COMPATIBLE"},
+]
+
+
+@pytest.fixture(scope="module", params=PROCESSORS, ids=lambda variables: " ".join(map("=".join, variables.items())))
+def elsewhere(request: pytest.FixtureRequest) -> Iterator[Server]:
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("ATEN_CPU_CAPABILITY", fewer)
+        for name, value in request.param.items():
+            environment.setenv(name, value)
         with Server(SUBJECT.preload) as server:
             yield server
 
 
 @pytest.mark.parametrize("name", DOUBLE)
-def test_double_precision_holds_on_another_processor(name: str, elsewhere: Server, run: Run, champion: Subject) -> None:
+def test_double_precision_holds_on_another_processor(
+    name: str, elsewhere: Server, run: Run, recorded: Recording, champion: Subject
+) -> None:
     other = ledger_of(elsewhere, champion, "legacy", name)
-    assert compare(run("legacy", name), other, Lane.ACROSS_MACHINES) is None
+    verdict = judge(run("legacy", name), recorded.server.environment, other, elsewhere.environment)
+    assert (verdict.choice.lane, verdict.divergence) == (Lane.ACROSS_MACHINES, None), str(verdict)
+    committed, recorded_in = load_with_environment(LEDGERS / f"{name}.json")
+    assert judge(committed, recorded_in, other, elsewhere.environment).divergence is None
 
 
 def test_single_precision_would_not(elsewhere: Server, run: Run, recorded: Recording, champion: Subject) -> None:
     here, other = run("legacy", "infer"), ledger_of(elsewhere, champion, "legacy", "infer")
-    assert lane(recorded.server.environment, elsewhere.environment) is Lane.ACROSS_MACHINES
+    assert choose(recorded.server.environment, elsewhere.environment).lane is Lane.ACROSS_MACHINES
     assert compare(here, other) is not None
     pairs = list(zip(here.entries, other.entries, strict=True))
     assert any(left.digest != right.digest for left, right in pairs)

@@ -10,7 +10,7 @@ import numpy
 import pytest
 import torch
 from unbloat.golden.compare import compare
-from unbloat.golden.environment import Lane, environment, lane
+from unbloat.golden.environment import Lane
 from unbloat.golden.ledger import Ledger
 from unbloat.golden.recorder import Recorder
 
@@ -169,11 +169,3 @@ def test_across_machines_the_discrete_part_is_exact(kind: str) -> None:
     found = compare(run(False), run(True), Lane.ACROSS_MACHINES)
     assert found is not None
     assert found.entry.startswith({"rng": "rng.python", "tape": "tape", "order": "a"}[kind])
-
-
-def test_the_environment_chooses_the_lane() -> None:
-    here = environment()
-    assert lane(here, dict(here)) is Lane.SAME_MACHINE
-    for fact in ("python", "platform", "processor", "cpu_capability", "torch"):
-        assert lane({**here, fact: "other"}, here) is Lane.ACROSS_MACHINES
-    assert lane({}, here) is Lane.ACROSS_MACHINES

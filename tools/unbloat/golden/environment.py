@@ -8,10 +8,19 @@ import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 _DISTRIBUTIONS = ("torch", "numpy", "pytorch-lightning", "lightning", "omegaconf", "hydra-core")
+_CODE_PATHS = (
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+)
+"""Variables by which numerical libraries are told to use other instructions than the processor's best."""
 
 
 class Lane(enum.Enum):
@@ -19,11 +28,6 @@ class Lane(enum.Enum):
 
     SAME_MACHINE = "every bit is equal"
     ACROSS_MACHINES = "what is discrete is equal, floating values are close"
-
-
-def lane(recorded_in: Mapping[str, str], here: Mapping[str, str]) -> Lane:
-    """Bits are promised only where nothing that they depend on differs."""
-    return Lane.SAME_MACHINE if dict(recorded_in) == dict(here) else Lane.ACROSS_MACHINES
 
 
 def environment() -> dict[str, str]:
@@ -35,6 +39,7 @@ def environment() -> dict[str, str]:
         "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
         "omp_threads": os.environ.get("OMP_NUM_THREADS", "unset"),
     }
+    facts |= {name: os.environ[name] for name in _CODE_PATHS if os.environ.get(name)}
     for name in _DISTRIBUTIONS:
         for distribution in importlib.metadata.distributions(name=name):
             facts[name] = distribution.version
