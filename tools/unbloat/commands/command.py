@@ -24,7 +24,7 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subject", type=Path, default=Path("strip.toml"), help="the strip.toml (default: %(default)s)")
 
 
-def add_phase(parser: argparse.ArgumentParser) -> None:
+def add_phase(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--phase", help="stop after this phase (default: all)")
 
 
