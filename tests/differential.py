@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unbloat.errors import WorkloadError
+from unbloat.evidence.facts import Facts
+from unbloat.golden.ledger import Ledger
 from unbloat.plan.passes import STAGES, Pass
-from unbloat.record import record
+from unbloat.record import OBSERVER, observer_options
 from unbloat.strip import Judge, PhaseRun
-from unbloat.subject import Workload, load_subject
+from unbloat.subject import Subject, Workload, load_subject
 from unbloat.verify.outcome import Failed
 from unbloat.verify.server import Server
 from unbloat.verify.trees import write_tree
@@ -49,8 +52,23 @@ def pinned(golden):
 
 def others(golden):
     """Each use with a package and an environment of its own; the outcomes go to a file."""
+    compile_once()
     found = [use(one, True) for one in json.loads(Path(PLACES["others"]).read_text())]
     Path(PLACES["outcomes"]).write_text(json.dumps(found))
+
+
+def compile_once():
+    """The package is imported anew for each use, and compiling it would take longer than all else."""
+    from unbloat.golden.imports import FreshSource
+
+    compiled, compile_it = {{}}, FreshSource.source_to_code
+
+    def source_to_code(self, data, path, **options):
+        if (path, data) not in compiled:
+            compiled[path, data] = compile_it(self, data, path, **options)
+        return compiled[path, data]
+
+    FreshSource.source_to_code = source_to_code
 
 
 def use(steps, may_raise):
@@ -141,7 +159,11 @@ class Comparison:
 
 
 def stripped_under_pins(program: Program, folder: Path, server: Server, stages: Sequence[Sequence[Pass]] = STAGES) -> PhaseRun:
-    """Strip `program` in `folder`."""
+    """Strip `program` in `folder`.
+
+    The workload is recorded once, and the gate is asked once, of everything that was proposed: these programs repeat, and
+    it nearly always holds. Where it does not, it is asked round by round as in any other strip.
+    """
     legacy = folder / "legacy"
     modules = {"module": program.module, **program.modules, **program.strangers}
     texts = {"pkg/__init__.py": "", **{f"pkg/{name}.py": _dedented(text) for name, text in modules.items()}}
@@ -155,10 +177,21 @@ def stripped_under_pins(program: Program, folder: Path, server: Server, stages: 
     files = ", ".join(f'"pkg/{name}.py"' for name in modules if name not in program.strangers)
     (folder / "strip.toml").write_text(_STRIP.format(files=files))
     subject = load_subject(folder / "strip.toml")
-    goldens, facts = record(subject, server, _quiet)
+    golden, facts = _recorded(subject, server)
     run = PhaseRun(subject, subject.phases[0], facts, stages=stages)
-    run.run(Judge(run, server, goldens, _quiet), None, _quiet)
+    run.run(lambda batch: None, None, _quiet)
+    if Judge(run, server, golden, _quiet)(()) is not None:
+        run = PhaseRun(subject, subject.phases[0], facts, stages=stages)
+        run.run(Judge(run, server, golden, _quiet), None, _quiet)
     return run
+
+
+def _recorded(subject: Subject, server: Server) -> tuple[dict[str, Ledger], Facts]:
+    workload = subject.workload("pinned")
+    found = server.run(subject.legacy, workload, observer=OBSERVER, observer_options=observer_options(subject, workload))
+    if isinstance(found, Failed):
+        raise WorkloadError(found.reason)
+    return {workload.name: found.ledger}, Facts.merge({workload.name: found.extra})
 
 
 def _places(folder: Path) -> dict[str, str]:

@@ -95,13 +95,18 @@ def _recorded_before(golden: Path, evidence: Path) -> tuple[Ledger, dict[str, ob
         return None
 
 
-def _observe(subject: Subject, server: Server, workload: Workload, golden: Ledger) -> dict[str, object]:
-    options = {
+def observer_options(subject: Subject, workload: Workload) -> dict[str, object]:
+    """What the observer has to know of a run."""
+    return {
         "tree": str(subject.legacy),
         "package": subject.package,
         "parameters": list(subject.config_parameters),
         "workload": workload.name,
     }
+
+
+def _observe(subject: Subject, server: Server, workload: Workload, golden: Ledger) -> dict[str, object]:
+    options = observer_options(subject, workload)
     run = server.run(subject.legacy, workload, seed=subject.seed, observer=OBSERVER, observer_options=options)
     if isinstance(run, Failed):
         raise VerificationError(f"the probed legacy fails: {run.reason}")
