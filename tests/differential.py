@@ -38,11 +38,12 @@ files = [{files}]
 gate = ["pinned"]
 """
 
-# Names of the package must not stand here: whatever a workload file mentions is kept.
+# No other names of the package may stand here: whatever a workload file mentions is kept.
 _WORKLOADS = '''
 import importlib, json, os, sys
 from pathlib import Path
 
+USED = {used!r}
 PLACES = {places!r}
 
 
@@ -171,9 +172,10 @@ def stripped_under_pins(program: Program, folder: Path, server: Server, stages: 
     places = _places(folder)
     Path(places["pinned"]).write_text(json.dumps(repr(program.pinned)))
     Path(places["others"]).write_text(json.dumps([repr(steps) for steps in program.others]))
-    (folder / "workloads.py").write_text(_WORKLOADS.format(places=places).replace("def others", "def _others"))
+    used = sorted({name for kind, name, *_ in program.pinned if kind in ("run", "call", "make")})
+    (folder / "workloads.py").write_text(_WORKLOADS.format(used=used, places=places).replace("def others", "def _others"))
     (folder / "elsewhere").mkdir()
-    (folder / "elsewhere" / "uses.py").write_text(_WORKLOADS.format(places=places))
+    (folder / "elsewhere" / "uses.py").write_text(_WORKLOADS.format(used=[], places=places))
     files = ", ".join(f'"pkg/{name}.py"' for name in modules if name not in program.strangers)
     (folder / "strip.toml").write_text(_STRIP.format(files=files))
     subject = load_subject(folder / "strip.toml")

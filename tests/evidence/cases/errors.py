@@ -6,6 +6,23 @@ from tests.evidence.cases.case import OFF_ON, Case, call, run
 
 CASES = (
     Case(
+        "a store that nobody reads, whose value fails in every run",
+        """
+        def run(cfg, x=0):
+            out, found = [], None
+            try:
+                size = cfg["missing"]["size"]
+                if x > 2:
+                    out.append("big")
+            except Exception:
+                found = "failed"
+            return out
+        """,
+        {"flag": False},
+        calls=(run(1),),
+        other_calls=((run(9),),),
+    ),
+    Case(
         "a tripwire inside a handler that fires",
         """
         def run(cfg, x=0):

@@ -94,8 +94,9 @@ class View:
     def dropping(self, module: Module, expression: ast.expr) -> Support | None:
         """What it rests on that nobody can tell whether an expression is still evaluated; None if somebody can.
 
-        It must leave no trace, check nothing, and raise no error that the legacy caught: where it did, the runs must have seen
-        that there is none, and the config alone must decide that. Nobody asks for what engineering does, nor for its errors.
+        It must leave no trace, check nothing, and raise no error that the legacy caught: where it did, it must have been
+        evaluated where no error can have been caught in the runs, and the config alone must decide that there is none. Nobody
+        asks for what engineering does, nor for its errors.
         """
         if self.purity.is_engineering(module, expression):
             return Support()
@@ -106,6 +107,8 @@ class View:
         if only_asks(expression) and not self._legacy_errors.stands_in_try(module.file, expression):
             return Support()
         if not self.facts.executed(module.file, expression.lineno):
+            return None
+        if self.catchers.caught_at(module.file, expression, None):
             return None
         return self.flow.support(module, expression)
 
