@@ -71,8 +71,8 @@ def subject(make_subject: Callable[..., Subject]) -> Subject:
     return make_subject(MODULE, others={"other.py": OTHER}, config={"flag": False, "size": 3}, calls=((), ([1],)))
 
 
-def planting(*statements: str) -> Sequence[Sequence[Pass]]:
-    """The real stages, whose first one also drops the statements that begin so."""
+def planted(*statements: str) -> Pass:
+    """Drops the statements that begin so."""
 
     def propose(view: View) -> Iterator[Removal]:
         for module, node in view.nodes():
@@ -81,15 +81,20 @@ def planting(*statements: str) -> Sequence[Sequence[Pass]]:
                 place = Span.of(node)
                 yield Removal(module.file, DropStatement(place), NAME, Evidence.UNREFERENCED, "a mistake", place, lines)
 
+    return Pass(NAME, "It is not.", (), propose)
+
+
+def planting(*statements: str) -> Sequence[Sequence[Pass]]:
+    """The real stages, whose first one also drops the statements that begin so."""
     first, *later = STAGES
     middle = len(first) // 2
-    return ((*first[:middle], Pass(NAME, "It is not.", (), propose), *first[middle:]), *later)
+    return ((*first[:middle], planted(*statements), *first[middle:]), *later)
 
 
-def strip(subject: Subject, *planted: str) -> tuple[PhaseRun, list[str]]:
+def strip(subject: Subject, *mistakes: str) -> tuple[PhaseRun, list[str]]:
     said: list[str] = []
     with recording(subject, lambda line: None) as recorded:
-        run = strip_phase(recorded, subject.phases[0], [], said.append, planting(*planted))
+        run = strip_phase(recorded, subject.phases[0], [], said.append, planting(*mistakes))
     return run, said
 
 
@@ -118,15 +123,53 @@ def test_a_wrong_removal_is_kept(statement: str, reason: str, subject: Subject) 
     assert statement in left
     assert "cfg.flag" not in left and "unused" not in left
     assert f"kept {kept.file}:{kept.line}: {because}" in said
-    # Halving: two questions per level, one per round, and the baseline.
+    # All rounds, the baseline, and halving: one question per level of rounds, two per level of removals; then again.
     levels = math.ceil(math.log2(len(run.tally.accepted) + 1))
-    assert run.tally.verifications <= 1 + run.tally.rounds + 2 * levels
+    assert run.tally.verifications <= 2 + 2 * math.ceil(math.log2(run.tally.rounds + 1)) + 2 * levels
 
 
 def test_several_wrong_removals_are_told_apart(subject: Subject) -> None:
     run, _ = strip(subject, "total += cfg.size", "checked()", "return total")
     assert sorted((one.file, one.line) for one, _ in run.tally.rejected) == [("pkg/module.py", line) for line in (15, 16, 18)]
     assert "cfg.flag" not in stripped(subject)
+
+
+MANY = "def run(cfg):\n    total = 0\n" + "".join(f"    total += {number}\n" for number in range(1, 9)) + "    return total\n"
+
+
+def test_mistakes_in_every_round(make_subject: Callable[..., Subject]) -> None:
+    """Rounds that nearly all fail are verified hardly more often than one by one."""
+    subject = make_subject(MANY)
+    stages = [(planted(f"total += {number}"),) for number in range(1, 9)]
+    with recording(subject, lambda line: None) as recorded:
+        run = strip_phase(recorded, subject.phases[0], [], lambda line: None, stages)
+    assert (run.tally.rounds, len(run.tally.rejected), run.tally.accepted) == (8, 8, [])
+    assert run.tally.verifications <= 2 + 3 + run.tally.rounds
+
+
+TOLD = """
+import inspect
+
+
+def _scaled(values, strict=False, *, scale=1):
+    return len(inspect.signature(_scaled).parameters) + sum(values) * scale
+
+
+def run(cfg, values=(1, 2)):
+    unused = 3
+    return _scaled(values, False, scale=2) + _scaled(values, strict=False)
+"""
+
+
+def test_a_parameter_is_kept_with_its_arguments(make_subject: Callable[..., Subject]) -> None:
+    subject = make_subject(TOLD, calls=((), ([1],)))
+    with recording(subject, lambda line: None) as recorded:
+        run = strip_phase(recorded, subject.phases[0], [], lambda line: None)
+    kept = {(removal.line, reason) for removal, reason in run.tally.rejected}
+    assert {line for line, _ in kept} == {4, 10} and len({reason for _, reason in kept}) == 1 < len(run.tally.rejected)
+    left = stripped(subject)
+    assert "strict=False, *, scale" in left and "(values, False, scale=2) + _scaled(values, strict=False)" in left
+    assert "unused" not in left
 
 
 def test_it_is_reported_everywhere(subject: Subject, unbloat: Callable[..., Any], tmp_path: Path) -> None:

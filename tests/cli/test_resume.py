@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -57,6 +57,7 @@ def propose(view: View) -> Iterator[Removal]:
 
 PLANT = Pass("planted", "", (), propose)
 WITH_MISTAKES = ((PLANT, *STAGES[0]), *STAGES[1:])
+WITH_LATE_MISTAKES = (*STAGES[:-1], (*STAGES[-1], PLANT))
 
 
 @pytest.fixture
@@ -66,24 +67,30 @@ def recorded(make_subject: Callable[..., Subject]) -> Iterator[Recording]:
         yield found
 
 
-def strip(recorded: Recording, journal: bytes | None) -> tuple[dict[str, bytes], bytes, PhaseRun]:
+def strip(
+    recorded: Recording, journal: bytes | None, stages: Sequence[Sequence[Pass]] = WITH_MISTAKES
+) -> tuple[dict[str, bytes], bytes, PhaseRun]:
     path = recorded.subject.state / "all.journal.jsonl"
     path.unlink(missing_ok=True)
     if journal is not None:
         path.write_bytes(journal)
-    run = strip_phase(recorded, recorded.subject.phases[0], [], lambda line: None, WITH_MISTAKES)
+    run = strip_phase(recorded, recorded.subject.phases[0], [], lambda line: None, stages)
     return read_tree(recorded.subject.stripped), path.read_bytes(), run
 
 
-def test_a_journal_cut_anywhere(recorded: Recording) -> None:
-    tree, journal, whole = strip(recorded, None)
+@pytest.mark.parametrize(("stages", "held"), [(WITH_MISTAKES, 0), (WITH_LATE_MISTAKES, 2)], ids=["first", "later"])
+def test_a_journal_cut_anywhere(stages: Sequence[Sequence[Pass]], held: int, recorded: Recording) -> None:
+    tree, journal, whole = strip(recorded, None, stages)
     assert {removal.pass_name for removal, _ in whole.tally.rejected} == {"planted"}
     lines = journal.splitlines(keepends=True)
+    tried = [event for event in read_journal(recorded.subject.state / "all.journal.jsonl") if event["event"] == "tried"]
+    assert tried[0]["reason"] and tried[0]["held"] == held, "what was verified first holds up to the mistake"
+    assert tried[-1]["reason"] is None
     assert len(lines) > 6
     verifications = []
     for count in range(1, len(lines) + 1):
         for torn in (b"", lines[count][: len(lines[count]) // 2] if count < len(lines) else b""):
-            resumed_tree, resumed_journal, resumed = strip(recorded, b"".join(lines[:count]) + torn)
+            resumed_tree, resumed_journal, resumed = strip(recorded, b"".join(lines[:count]) + torn, stages)
             assert resumed_tree == tree
             assert resumed_journal == journal
             assert resumed.tally.accepted == whole.tally.accepted
@@ -125,10 +132,13 @@ def test_garbage_ends_a_journal(garbage: bytes, recorded: Recording) -> None:
 def test_a_journal_of_other_proposals_is_begun_anew(recorded: Recording) -> None:
     _, journal, _ = strip(recorded, None)
     begun, *events = journal.splitlines(keepends=True)
+    tried = next(line for line in events if b'"tried"' in line)
     accepted = next(line for line in events if b'"accepted"' in line and b'"planted"' not in line)
-    tree, again, _ = strip(recorded, begun + accepted)
-    assert again == journal
-    assert tree == read_tree(recorded.subject.stripped)
+    unheard_of = accepted.replace(b'"place":[', b'"place":[9')
+    for other in ([accepted], [tried, accepted], [tried, unheard_of], [tried.replace(b'"held":0', b'"held":99')]):
+        tree, again, _ = strip(recorded, b"".join([begun, *other]))
+        assert again == journal
+        assert tree == read_tree(recorded.subject.stripped)
 
 
 def test_events_are_on_disk_at_once(tmp_path: Path) -> None:

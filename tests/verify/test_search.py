@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unbloat.verify.search import Accepted, OtherSearchError, Outcome, Rejected, settle
+from unbloat.verify.search import Accepted, OtherSearchError, Outcome, Rejected, longest, settle
 
 Judge = Callable[[tuple[int, ...]], str | None]
 
@@ -75,3 +75,24 @@ def test_an_interrupted_search_goes_on_as_if_it_was_not(
 def test_another_search_is_refused(past: list[Outcome[int]]) -> None:
     with pytest.raises(OtherSearchError):
         list(settle((0, 1, 2, 3), lambda items: None, past))
+
+
+@given(st.integers(1, 200), st.data())
+def test_the_longest_beginning_that_holds(count: int, data: st.DataObject) -> None:
+    holding = data.draw(st.integers(0, count - 1))
+    asked: list[int] = []
+
+    def judge(first: int) -> str | None:
+        asked.append(first)
+        return None if first <= holding else f"{first} are too many"
+
+    held, reason = longest(count, judge, f"{count} are too many")
+    assert (held, reason) == (holding, f"{holding + 1} are too many")
+    assert len(asked) <= count.bit_length() and not {0, count} & set(asked)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=30))
+def test_where_holding_comes_and_goes_the_next_longer_beginning_still_fails(inner: list[bool]) -> None:
+    holds = [True, *inner, False]
+    held, reason = longest(len(holds) - 1, lambda first: None if holds[first] else str(first), str(len(holds) - 1))
+    assert holds[held] and not holds[held + 1] and reason == str(held + 1)

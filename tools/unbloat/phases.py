@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unbloat.edit.changes import parse
-from unbloat.errors import SubjectError, VerificationError
+from unbloat.errors import SubjectError
 from unbloat.evidence import Facts
 from unbloat.figures import save_figures
 from unbloat.finish import finish
@@ -21,7 +21,8 @@ from unbloat.plan.removal import Removal
 from unbloat.record import Say, record, subject_key
 from unbloat.restructure import Aliases, gate, load_aliases, save_aliases, with_aliases
 from unbloat.restructure import Judge as TreeJudge
-from unbloat.strip import Judge, PhaseRun, removals_of, tree_digest, write_output
+from unbloat.rounds import removals_of
+from unbloat.strip import Judge, PhaseRun, tree_digest, write_output
 from unbloat.subject import Phase, Subject, Workload
 from unbloat.verify.checks import faults
 from unbloat.verify.journal import Journal, read_journal
@@ -72,11 +73,7 @@ def journal_path(subject: Subject, phase: Phase) -> Path:
 def plan_phase(recorded: Recording, phase: Phase, earlier: Sequence[Removal], say: Say) -> PhaseRun:
     """Everything that a phase would try, checked without running a workload."""
     run = PhaseRun(recorded.subject, phase, recorded.facts, earlier)
-
-    def judge(batch: tuple[Removal, ...]) -> str | None:
-        return next(iter(run.candidate(batch)[1]), None)
-
-    run.run(judge, None, say)
+    run.run(run.fault, None, say)
     return run
 
 
@@ -94,8 +91,6 @@ def strip_phase(
     journal = Journal(journal_path(recorded.subject, phase), f"{recorded.key}/{phase.name}/{basis[:16]}")
     resumed = len(journal.events) > 1
     judge = Judge(run, recorded.server, recorded.goldens, say)
-    if not run.tally.accepted and (reason := judge(())) is not None:
-        raise VerificationError(f"phase {phase.name}: the tree it starts from differs from the legacy: {reason}")
     run.run(judge, journal, say)
     finished = finish(recorded.subject, phase, run.files(), _counted(recorded, run), journal, say)
     digest = write_output(recorded.subject, finished.files)

@@ -1,8 +1,10 @@
 """The driver: passes propose, this accepts or rejects, and nobody else decides.
 
 Round by round, everything that is proposed becomes one batch. A batch holds if the candidate compiles, defines every
-name, keeps every scope, and every gate workload ends in the legacy's bits with only the candidate importable. A batch
-that does not hold is halved down to the guilty removals, which stay in the code, are reported, and are not tried again.
+name, keeps every scope, and every gate workload ends in the legacy's bits with only the candidate importable. Nearly all
+batches hold, so rounds go ahead on the checks alone until nothing more is proposed, and are verified together. Where that
+fails, the first round that does not hold is found by halving, and in it the guilty removals: they stay in the code, are
+reported, and are not tried again.
 """
 
 from __future__ import annotations
@@ -10,30 +12,51 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from unbloat.edit import DropModule, Edit, Edited, Span
-from unbloat.edit.changes import parse
-from unbloat.errors import EditError
-from unbloat.evidence import Catchers, Facts, identifiers_of, program_around
+from unbloat.errors import VerificationError
+from unbloat.evidence import Facts
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
-from unbloat.plan.guard import guard_edits, guard_module, guard_source
-from unbloat.plan.passes import LAST_STAGES, STAGES, Pass
+from unbloat.plan.passes import STAGES, Pass
 from unbloat.plan.removal import Removal
 from unbloat.plan.view import View
+from unbloat.rounds import (
+    Batch,
+    Event,
+    Round,
+    Told,
+    Tried,
+    depth,
+    events_of,
+    rejections_of,
+    removals_of,
+    settled,
+)
+from unbloat.states import States
 from unbloat.subject import Phase, Subject
-from unbloat.verify.checks import faults
 from unbloat.verify.journal import Journal
 from unbloat.verify.outcome import Failed, Request
-from unbloat.verify.search import Accepted, OtherSearchError, Outcome, Rejected, settle
+from unbloat.verify.search import OtherSearchError, Outcome, longest
 from unbloat.verify.server import Server
-from unbloat.verify.trees import read_tree, replace_tree, write_tree
+from unbloat.verify.trees import replace_tree, write_tree
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Means:
+    """Who judges a batch, and who is told of it."""
+
+    judge: Callable[[Batch], str | None]
+    journal: Journal | None
+    say: Say
+
+    def tell(self, *events: Event) -> None:
+        if self.journal is not None:
+            self.journal.add(*events)
 
 
 @dataclass
@@ -66,144 +89,136 @@ class PhaseRun:
         self.phase = phase
         self.facts = facts
         self.tally = Tally()
-        self._earlier = list(earlier)
-        self._stages = (*stages, *LAST_STAGES) if phase == subject.phases[-1] else tuple(stages)
-        self._sources = {file: _read(subject.legacy / file) for file in subject.sources()}
-        self._trees = {file: parse(text) for file, text in self._sources.items()}
-        self._edited = Edited(self._trees, self._sources)
-        self._outside = identifiers_of(subject.outside())
-        # What an earlier phase had to leave may go once code that used it has gone.
-        self._files = frozenset(phase.files) | {removal.file for removal in earlier}
-        self._legacy_errors = Catchers(program_around(self._trees, self._all_files()), facts, every_handler=True)
+        self._states = States(subject, phase, facts, earlier, stages)
 
     # -- the loop -----------------------------------------------------------------------------------------------
 
-    def run(self, judge: Callable[[tuple[Removal, ...]], str | None], journal: Journal | None, say: Say) -> None:
-        """Rounds until nothing new is proposed; with a journal, from where an earlier run stopped."""
-        past = self._replay(journal, say) if journal is not None else []
-        while batch := self._batch():
-            self.tally.rounds += 1
-            say(f"round {self.tally.rounds}: {len(batch)} removals proposed")
-            try:
-                for number, outcome in enumerate(settle(batch, judge, past)):
-                    event = self._take(outcome, say)
-                    if journal is not None and number >= len(past):
-                        journal.add(event)
-            except OtherSearchError:
-                assert journal is not None
-                say("the journal does not fit what is proposed; starting over")
-                journal.restart()
-                self.tally, past = Tally(), []
-                continue
-            past = []
-            if journal is not None:
-                journal.add({"event": "round", "number": self.tally.rounds})
+    def run(self, judge: Callable[[Batch], str | None], journal: Journal | None, say: Say) -> None:
+        """Rounds until nothing new is proposed; with a journal, from where an earlier run stopped.
 
-    def _take(self, outcome: Outcome[Removal], say: Say) -> dict[str, Any]:
-        """Count an outcome; the journal's event for it."""
-        if isinstance(outcome, Accepted):
-            self.tally.accepted += outcome.items
-            return {"event": "accepted", "removals": [removal.to_json() for removal in outcome.items]}
-        self.tally.rejected.append((outcome.item, outcome.reason))
-        say(f"kept {outcome.item.file}:{outcome.item.line}: {outcome.reason}")
-        return {"event": "rejected", "removal": outcome.item.to_json(), "reason": outcome.reason}
+        Raises:
+            VerificationError: without a new removal, the tree differs from the legacy.
+        """
+        means = _Means(judge, journal, say)
+        try:
+            self._rounds(means)
+        except OtherSearchError:
+            assert journal is not None
+            say("the journal does not fit what is proposed; starting over")
+            journal.restart()
+            self.tally = Tally()
+            self._rounds(means)
 
-    def _replay(self, journal: Journal, say: Say) -> list[Outcome[Removal]]:
-        """Take over the rounds that came to their end; the outcomes of the one that did not."""
-        unfinished: list[Outcome[Removal]] = []
-        for event in journal.events:
-            match event["event"]:
-                case "accepted":
-                    unfinished.append(Accepted(tuple(map(Removal.from_json, event["removals"]))))
-                case "rejected":
-                    unfinished.append(Rejected(Removal.from_json(event["removal"]), event["reason"]))
-                case "round":
-                    for outcome in unfinished:
-                        self._take(outcome, say)
-                    unfinished.clear()
-                    self.tally.rounds = event["number"]
-        known = [*self.tally.accepted, *(item for one in unfinished if isinstance(one, Accepted) for item in one.items)]
-        if known:
-            say(f"resuming: {len(known)} removals accepted before")
-        return unfinished
+    def _rounds(self, means: _Means) -> None:
+        told = self._replay(means)
+        tries = list(told.tries)
+        if told.open is not None:
+            self._carry_out(told.open, self._ahead(told.open.held - self.tally.rounds, means, told.begun), means, told.begun)
+        is_verified = False
+        while rounds := self._ahead(depth(tries), means):
+            tries.append(self._try(rounds, means.judge, is_verified))
+            is_verified = True
+            means.tell(tries[-1].to_event())
+            self._carry_out(tries[-1], rounds, means)
+        if not is_verified:
+            self._assert_verified(means.judge)
 
-    def _batch(self) -> tuple[Removal, ...]:
-        """Everything new that the first stage with anything to say proposes."""
+    def _ahead(self, depth: int | None, means: _Means, past: Sequence[Event] = ()) -> list[Round]:
+        """The next rounds, should all hold that passes the checks; `past` are the first events of the first."""
+        rounds: list[Round] = []
+        while (depth is None or len(rounds) < depth) and (batch := self._batch(rounds)):
+            means.say(f"round {self.tally.rounds + len(rounds) + 1}: {len(batch)} removals proposed")
+            outcomes = tuple(settled(batch, lambda part: self.fault((*_accepted(rounds), *part)), past))
+            rounds.append(Round(batch, outcomes))
+            past = ()
+        return rounds
+
+    def _try(self, rounds: Sequence[Round], judge: Callable[[Batch], str | None], is_verified: bool) -> Tried:
+        """Verify rounds together; if they do not hold, find one that does not on top of rounds that do."""
+
+        def judge_first(count: int) -> str | None:
+            return judge(_accepted(rounds[:count]))
+
+        if (reason := judge_first(len(rounds))) is None:
+            return Tried(self.tally.rounds + len(rounds))
+        if not is_verified:
+            self._assert_verified(judge)
+        held, reason = longest(len(rounds), judge_first, reason)
+        return Tried(self.tally.rounds + held, reason)
+
+    def _carry_out(self, tried: Tried, rounds: Sequence[Round], means: _Means, past: Sequence[Event] = ()) -> None:
+        """Take the rounds that hold, and settle the one that does not; `past` are the first events of the first."""
+        count = tried.held - self.tally.rounds
+        if len(rounds) < count:
+            raise OtherSearchError
+        for one in rounds[:count]:
+            self._take(one.outcomes, means, past)
+            past = ()
+        if tried.reason is not None:
+            batch = rounds[count].batch if count < len(rounds) else self._batch()
+            self._take(settled(batch, means.judge, past, tried.reason), means, past)
+
+    def _take(self, outcomes: Iterable[Outcome[Batch]], means: _Means, past: Sequence[Event]) -> None:
+        """Count a round and tell the journal of it, but for the events that it knows."""
+        known = len(past)
+        for outcome in outcomes:
+            one, events = Round((), (outcome,)), events_of(outcome)
+            self.tally.accepted += one.accepted
+            self.tally.rejected += one.rejected
+            for removal, reason in one.rejected:
+                means.say(f"kept {removal.file}:{removal.line}: {reason}")
+            means.tell(*events[known:])
+            known = max(known - len(events), 0)
+        self.tally.rounds += 1
+        means.tell({"event": "round", "number": self.tally.rounds})
+
+    def _replay(self, means: _Means) -> Told:
+        """Take over the rounds that came to their end."""
+        told = Told.by(means.journal.events if means.journal is not None else ())
+        for events in told.rounds:
+            self.tally.accepted += removals_of(events)
+            self.tally.rejected += rejections_of(events)
+        self.tally.rounds = len(told.rounds)
+        if count := len(self.tally.accepted) + len(removals_of(told.begun)):
+            means.say(f"resuming: {count} removals accepted before")
+        return told
+
+    def _assert_verified(self, judge: Callable[[Batch], str | None]) -> None:
+        if (reason := judge(())) is not None:
+            what = "the tree that was accepted before" if self.tally.accepted else "the tree it starts from"
+            raise VerificationError(f"phase {self.phase.name}: {what} differs from the legacy: {reason}")
+
+    def _batch(self, rounds: Sequence[Round] = ()) -> Batch:
+        """What is proposed after these rounds."""
         started = time.perf_counter()
-        view = self.view()
-        known = {(removal.file, removal.edit) for removal in self.tally.accepted}
-        known |= {(removal.file, removal.edit) for removal, _ in self.tally.rejected}
-        self.tally.vetoed.clear()
-        for stage in self._stages:
-            batch: dict[tuple[str, Edit], Removal] = {}
-            for removal in (removal for one in stage for removal in one.propose(view)):
-                place = (removal.file, removal.edit)
-                if place in known or place in batch:
-                    continue
-                if (reason := _vetoed(view, removal)) is not None:
-                    self.tally.vetoed.append((removal, reason))
-                    continue
-                batch[place] = removal
-            if batch:
-                self.tally.spend("passes", started)
-                return tuple(batch.values())
+        kept = [*self.tally.rejected, *(pair for one in rounds for pair in one.rejected)]
+        accepted = (*self.tally.accepted, *_accepted(rounds))
+        batch, self.tally.vetoed = self._states.proposals(accepted, [removal for removal, _ in kept])
         self.tally.spend("passes", started)
-        return ()
+        return batch
 
     # -- states -------------------------------------------------------------------------------------------------
 
     def view(self) -> View:
         """The subject as it stands after everything accepted so far."""
-        edits = _by_file(self._earlier + self.tally.accepted)
-        return View(
-            self._edited.trees(edits),
-            self.facts,
-            self.subject.contract,
-            frozenset(self.subject.config_parameters),
-            self._outside,
-            self._files,
-            self._legacy_errors,
-            self.subject.vetoes,
-        )
+        return self._states.view(self.tally.accepted)
 
     def candidate(self, batch: Sequence[Removal]) -> tuple[dict[str, bytes], list[str]]:
         """The files of the tree with a batch on top of what is accepted, and the faults that rule it out."""
-        removals = list(dict.fromkeys([*self._earlier, *self.tally.accepted, *batch]))
-        try:
-            return self._candidate(removals)
-        except EditError as error:
-            return {}, [f"cannot be written: {error}"]
+        started = time.perf_counter()
+        files, found = self._states.candidate((*self.tally.accepted, *batch))
+        self.tally.spend("edit and check", started)
+        return files, found
 
-    def _candidate(self, removals: Sequence[Removal]) -> tuple[dict[str, bytes], list[str]]:
-        edits = _by_file(removals)
-        trees = self._edited.trees(edits)
-        view = View(
-            trees, self.facts, self.subject.contract, frozenset(), self._outside, self._all_files(), self._legacy_errors
-        )
-        guards = guard_edits(view, removals)
-        for file, checks in guards.items():
-            edits.setdefault(file, []).extend(checks)
-        changed = self._edited.texts(edits)
-        pinned = f"{self.subject.package}/{guard_module(self.subject.package, self._trees)}.py"
-        final = self._edited.trees(edits)
-        if guards:
-            changed[pinned] = guard_source(self.facts, removals)
-            final[pinned] = parse(changed[pinned])
-        files = {**read_tree(self.subject.legacy / self.subject.package)}
-        gone = {file for file, found in edits.items() if DropModule() in found}
-        tree = {f"{self.subject.package}/{name}": content for name, content in files.items()}
-        tree = {file: content for file, content in tree.items() if file not in gone}
-        tree |= {file: text.encode() for file, text in changed.items()}
-        return tree, faults(self._trees, final, changed)
+    def fault(self, batch: Sequence[Removal]) -> str | None:
+        """The first fault of a candidate that shows without running it."""
+        return next(iter(self.candidate(batch)[1]), None)
 
     def files(self) -> dict[str, bytes]:
         """The tree with everything that is accepted."""
         files, found = self.candidate(())
         assert not found, found
         return files
-
-    def _all_files(self) -> frozenset[str]:
-        return self._files | {removal.file for removal in self._earlier}
 
 
 class Judge:
@@ -217,13 +232,10 @@ class Judge:
 
     def __call__(self, batch: tuple[Removal, ...]) -> str | None:
         """None if the candidate cannot be told from the legacy; else the first thing that can."""
-        tally = self._run.tally
-        started = time.perf_counter()
         files, found = self._run.candidate(batch)
-        tally.spend("edit and check", started)
         if found:
             return found[0]
-        started = time.perf_counter()
+        tally, started = self._run.tally, time.perf_counter()
         tally.verifications += 1
         reason = self.verify(files)
         tally.spend("verification", started)
@@ -263,23 +275,5 @@ def tree_digest(files: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def _vetoed(view: View, removal: Removal) -> str | None:
-    """The reason of a veto on anything that an edit rests on or takes away."""
-    places = [removal.place, *(Span(first, 0, last, 0) for first, last in removal.gone)]
-    return next((reason for place in places if (reason := view.is_vetoed(removal.file, place)) is not None), None)
-
-
-def _by_file(removals: Sequence[Removal]) -> dict[str, list[Edit]]:
-    edits: dict[str, list[Edit]] = {}
-    for removal in removals:
-        edits.setdefault(removal.file, []).append(removal.edit)
-    return edits
-
-
-def _read(path: Path) -> str:
-    return path.read_bytes().decode("utf-8")
-
-
-def removals_of(events: Sequence[Mapping[str, Any]]) -> list[Removal]:
-    """What a journal says was accepted."""
-    return [Removal.from_json(removal) for event in events if event["event"] == "accepted" for removal in event["removals"]]
+def _accepted(rounds: Sequence[Round]) -> Batch:
+    return tuple(removal for one in rounds for removal in one.accepted)

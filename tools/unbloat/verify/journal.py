@@ -12,6 +12,7 @@ from unbloat.atomic import replace_text
 
 _CONTENT = {
     "begin": frozenset({"key"}),
+    "tried": frozenset({"held", "reason"}),
     "accepted": frozenset({"removals"}),
     "rejected": frozenset({"removal", "reason"}),
     "round": frozenset({"number"}),
@@ -40,11 +41,11 @@ class Journal:
         del self.events[1:]
         self._rewrite()
 
-    def add(self, event: dict[str, Any]) -> None:
-        """Append an event and wait until the disk has it."""
-        self.events.append(event)
+    def add(self, *events: dict[str, Any]) -> None:
+        """Append events and wait until the disk has them."""
+        self.events += events
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(event))
+            file.write("".join(map(_line, events)))
             file.flush()
             os.fsync(file.fileno())
 

@@ -65,6 +65,22 @@ def settle(
         raise OtherSearchError
 
 
+def longest(count: int, judge: Callable[[int], str | None], reason: str) -> tuple[int, str]:
+    """How long a beginning holds, and why a longer one by one does not.
+
+    Of `count` items in a row, none at all hold and all together do not, for `reason`. What `judge` says of the first so
+    many is asked about as often as `count` can be halved.
+    """
+    low, high = 0, count
+    while high - low > 1:
+        middle = (low + high) // 2
+        if (found := judge(middle)) is None:
+            low = middle
+        else:
+            high, reason = middle, found
+    return low, reason
+
+
 def _judged(part: tuple[Item, ...], reason: str | None) -> Outcome[Item] | None:
     if reason is None:
         return Accepted(part)
