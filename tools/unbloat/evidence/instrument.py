@@ -2,8 +2,8 @@
 
 Two decisions in five (ternaries, operands of `and`/`or`, one-line `if`s, comprehension filters) cannot be told apart by
 line coverage. The copy is made on the AST and keeps every position, so coverage, tracebacks and config reads still
-speak of the legacy's lines. A probe wraps a test and hands back its truth value, exactly once and in the same order, so
-the instrumented package computes what the untouched one does.
+speak of the legacy's lines. A probe wraps a test and hands back its truth value, asked for exactly once and in the same
+order (the truth of a tensor is an operation of its own), so the instrumented package computes what the untouched one does.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def computes_name(node: ast.Call) -> bool:
 class _Probes(ast.NodeTransformer):
     def __init__(self) -> None:
         self.sites: list[Site] = []
+        self._judged: set[ast.expr] = set()  # expressions of which only the truth is asked for
 
     def _number(self, node: ast.stmt | ast.expr | ast.excepthandler, kind: str, index: int = 0) -> ast.Constant:
         self.sites.append(Site(Span.of(node), kind, index))
@@ -78,6 +79,7 @@ class _Probes(ast.NodeTransformer):
 
     def _test(self, node: _Test) -> _Test:
         number = self._number(node, type(node).__name__.lower())
+        self._judged.add(node.test)
         self.generic_visit(node)
         node.test = self._call("test", [number, node.test], node.test)
         return node
@@ -89,20 +91,48 @@ class _Probes(ast.NodeTransformer):
         return self._test(node)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        if node in self._judged:
+            self._judged |= {node.body, node.orelse}
         return self._test(node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        if isinstance(node.op, ast.Not) and node in self._judged:
+            self._judged.add(node.operand)
+        self.generic_visit(node)
+        return node
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        self._judged.add(node.test)
+        self.generic_visit(node)
+        return node
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         numbers = [self._number(node, "operand", index) for index in range(len(node.values) - 1)]
+        is_judged = node in self._judged
+        if is_judged:
+            self._judged.update(node.values)
         self.generic_visit(node)
         # The last operand's truth is not asked for by Python either: it may have none (an array).
-        for index, number in enumerate(numbers):
-            value = node.values[index]
-            node.values[index] = self._call("operand", [number, value], value)
-        return node
+        if is_judged:
+            tests = [self._call("test", [number, value], value) for number, value in zip(numbers, node.values, strict=False)]
+            node.values[:-1] = tests
+            return node
+        chosen = node.values[-1]
+        for number, value in zip(reversed(numbers), reversed(node.values[:-1]), strict=True):
+            chosen = self._chosen(isinstance(node.op, ast.Or), number, value, chosen)
+        return chosen
+
+    def _chosen(self, decides: bool, number: ast.Constant, value: ast.expr, other: ast.expr) -> ast.expr:
+        """`a and b` as `b if a else a`: the probe tells the truth of `a`, and keeps `a` itself for `last` if it decides."""
+        operand = self._call("operand", [number, ast.Constant(decides), value], value)
+        last = self._call("last", [], value)
+        body, orelse = (last, other) if decides else (other, last)
+        return ast.copy_location(ast.IfExp(operand, body, orelse), value)
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
         numbers = [self._number(condition, "filter") for condition in node.ifs]
         walked = self._number(node.iter, "walk")
+        self._judged.update(node.ifs)
         self.generic_visit(node)
         node.iter = self._call("walk", [walked, node.iter], node.iter)
         node.ifs = [self._call("test", [number, test], test) for number, test in zip(numbers, node.ifs, strict=True)]

@@ -48,6 +48,7 @@ class Probe:
         self.names: dict[int, dict[str, None]] = {}
         self.elsewhere: dict[int, None] = {}  # functions that ran in a thread of their own
         self._thread = threading.get_ident()
+        self._decided = threading.local()
         self._tree = tree
         self._config = config
         self._names = names
@@ -57,9 +58,16 @@ class Probe:
         self.counts[number][outcome] += 1
         return outcome
 
-    def operand(self, number: int, value: Any) -> Any:
-        self.counts[number][bool(value)] += 1
-        return value
+    def operand(self, number: int, decides: bool, value: Any) -> bool:
+        """The truth of an operand; if that decides the whole, `last` gives the value."""
+        outcome = self.test(number, value)
+        if outcome is decides:
+            self._decided.value = value
+        return outcome
+
+    def last(self) -> Any:
+        """The operand that has just decided in this thread; nothing of the package runs between the two."""
+        return self._decided.__dict__.pop("value")
 
     def hit(self, number: int) -> None:
         self.counts[number][1] += 1
