@@ -374,4 +374,34 @@ CASES = (
         calls=(run(1),),
         other_calls=((run(4),),),
     ),
+    Case(
+        "a registry with a default, filled by a decorator that is a method",
+        """
+        class Registry:
+            def __init__(self):
+                self.known = {}
+
+            def register(self, name=None):
+                def keep(one):
+                    self.known[name or one.__name__.lower()] = one
+                    return one
+
+                return keep
+
+        SIZES = Registry()
+
+        @SIZES.register()
+        def Plain(x):
+            return x
+
+        @SIZES.register()
+        def Wide(x):
+            return x * 2
+
+        def run(cfg, name, x=3):
+            return SIZES.known.get(name, Plain)(x)
+        """,
+        calls=(run("plain"),),
+        other_calls=((run("wi" + "de"),),),
+    ),
 )
