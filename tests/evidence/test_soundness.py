@@ -8,7 +8,7 @@ import pytest
 from unbloat.verify.server import Server
 
 from tests.differential import Program, Step, compare_uses, shown
-from tests.evidence.cases import config_parts, configs, errors, flows, functions, names, objects, strangers, values
+from tests.evidence.cases import config_parts, configs, containers, errors, flows, functions, names, objects, strangers, values
 from tests.evidence.cases.case import Case
 
 
@@ -26,6 +26,7 @@ def _steps(config: dict[str, object], calls: tuple[Step, ...]) -> tuple[Step, ..
 CASES = (
     *config_parts.CASES,
     *configs.CASES,
+    *containers.CASES,
     *errors.CASES,
     *flows.CASES,
     *functions.CASES,

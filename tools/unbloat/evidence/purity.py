@@ -138,7 +138,8 @@ class Purity:
         if isinstance(node.func, ast.Name):
             if scope.resolve(node.func.id) is None:
                 walked = node.args if consumes(node) else []
-                known = node.func.id in PURE_FUNCTIONS | CONSUMERS or node.func.id.endswith("Error")
+                # What `id` gives differs from run to run, but asking leaves no trace.
+                known = node.func.id in PURE_FUNCTIONS | CONSUMERS | {"id"} or node.func.id.endswith("Error")
                 return known and all(self.walks_freely(module, part) for part in walked)
             found = self._program.definition(module, scope, node.func.id)
             if found is not None and isinstance(found[1].node, ast.ClassDef):

@@ -118,9 +118,9 @@ class Flow(Expressions):
             found = self._bound_variable(owner, name)
         elif isinstance(owner, ast.ClassDef):
             found = self._stored_attribute(owner, name)
-        elif name == "return":
+        elif name.startswith("return"):
             assert isinstance(owner, ast.FunctionDef | ast.AsyncFunctionDef)
-            found = self._result_of(owner)
+            found = self._result_of(owner, [int(part) for part in name.split()[1:]])
         else:
             assert isinstance(owner, FUNCTIONS)
             found = self._passed_parameter(owner, name.removeprefix("parameter "))
@@ -138,6 +138,9 @@ class Flow(Expressions):
 
     def _returned(self, function: Definition) -> Source:
         return self._lookup((function, "return"))
+
+    def _returned_element(self, function: Definition, index: int, count: int) -> Source:
+        return self._lookup((function, f"return {index} {count}"))
 
     def _parameter(self, atom: Parameter) -> Atoms:
         found = self._lookup((atom.function, f"parameter {atom.name}"))
@@ -206,9 +209,20 @@ class Flow(Expressions):
                     for part, value in zip(target.elts, node.value.elts, strict=True):
                         if isinstance(part, ast.Name) and part.id == name and not isinstance(value, ast.Starred):
                             return self._assigned(module, scope, name, node, value)
+                if (element := self._unpacked_result(module, name, target, node.value)) is not None:
+                    return element
             content = None if may_change(node.value) else self.source(module, node.value).content
             return Source(content, content)
         return self._walked(module, node) if isinstance(node, ast.For) else DYNAMIC
+
+    def _unpacked_result(self, module: Module, name: str, target: ast.expr, value: ast.expr) -> Source | None:
+        """The element of what a function returns that a target of this name gets, if that is plain to see."""
+        if not isinstance(target, ast.Tuple) or not isinstance(value, ast.Call):
+            return None
+        names = [part.id for part in target.elts if isinstance(part, ast.Name)]
+        if len(names) != len(target.elts) or names.count(name) != 1:
+            return None
+        return self._result_element(module, value, names.index(name), len(names))
 
     def _walked(self, module: Module, node: ast.For | ast.AsyncFor) -> Source:
         content = self.source(module, node.iter).content
@@ -459,7 +473,8 @@ class Flow(Expressions):
 
     # -- functions ----------------------------------------------------------------------------------------------
 
-    def _result_of(self, function: Definition) -> Source:
+    def _result_of(self, function: Definition, part: list[int]) -> Source:
+        """What a function returns; with `part`, an index and a count, that element of the tuples that it returns."""
         module = self._program.module_of[function]
         nodes = list(own_nodes(function))
         if isinstance(function, ast.AsyncFunctionDef) or any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes):
@@ -469,8 +484,11 @@ class Flow(Expressions):
         returns = [node for node in nodes if isinstance(node, ast.Return)]
         found = []
         for node in returns:
-            value = STATIC if node.value is None else self.source(module, node.value)
-            found.append(Source(None, value.presence) if node.value is not None and may_change(node.value) else value)
+            shown = _element(node.value, *part) if part else node.value
+            if shown is None and part:
+                return DYNAMIC
+            value = STATIC if shown is None else self.source(module, shown)
+            found.append(Source(None, value.presence) if shown is not None and may_change(shown) else value)
         if len(returns) > 1 or (returns and function.body[-1] is not returns[0]):
             influences = [self._influence(module, node) for node in returns]
             found += [Source(atoms, atoms) for atoms in influences]
@@ -525,6 +543,13 @@ class Flow(Expressions):
                         parts.append(self.source(module, expression).content if expression is not None else None)
                     inner, outer = outer, module.parents[outer]
         return union(parts)
+
+
+def _element(value: ast.expr | None, index: int, count: int) -> ast.expr | None:
+    """An element of a tuple that is written out; None for any other value."""
+    if not isinstance(value, ast.Tuple) or len(value.elts) != count or any(isinstance(one, ast.Starred) for one in value.elts):
+        return None
+    return value.elts[index]
 
 
 def _loop_around(module: Module, node: ast.AST) -> ast.AST | None:

@@ -35,6 +35,16 @@ def may_change(value: ast.expr) -> bool:
     return False
 
 
+def makes_empty(value: ast.expr) -> bool:
+    """Whether an expression makes a container with nothing in it."""
+    match value:
+        case ast.List(elts=[]) | ast.Tuple(elts=[]) | ast.Dict(keys=[]):
+            return True
+        case ast.Call(func=ast.Name(id="dict" | "frozenset" | "list" | "set" | "tuple"), args=[], keywords=[]):
+            return True
+    return False
+
+
 def is_changed(program: Program, module: Module, scope: Scope, name: str, value: ast.expr) -> bool:
     """Whether a container with a name is changed, or handed to somebody who may change it or what is in it."""
     flat = _is_flat(value)
@@ -64,7 +74,7 @@ def _is_flat(value: ast.expr) -> bool:
             return all(isinstance(one, ast.Constant) or (isinstance(one, ast.Tuple) and _is_flat(one)) for one in parts)
         case ast.Call(func=ast.Attribute(attr="split")):
             return True
-    return False
+    return makes_empty(value)
 
 
 def _only_looked_at(module: Module, read: ast.expr, flat: bool) -> bool:

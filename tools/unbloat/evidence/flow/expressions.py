@@ -12,7 +12,7 @@ from unbloat.evidence.environment import UNKNOWN, is_ours, variable_read, variab
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.flow.atoms import DYNAMIC, OBJECT, STATIC, Atom, Atoms, Parameter, Read, Source, Variable, join, union
 from unbloat.evidence.flow.calls import Calls, Definition, Passed, enclosing_function, is_bound, passed
-from unbloat.evidence.flow.containers import may_change
+from unbloat.evidence.flow.containers import makes_empty, may_change
 from unbloat.evidence.flow.times import is_read_at_one_time, varies
 from unbloat.evidence.functions import children, default_of
 from unbloat.evidence.names import CONFIG_FUNCTIONS, FRAMEWORK_ATTRIBUTES, PURE_FUNCTIONS, PURE_METHODS, is_setting
@@ -55,6 +55,9 @@ class Expressions(ABC):
 
     @abstractmethod
     def _returned(self, function: Definition) -> Source: ...
+
+    @abstractmethod
+    def _returned_element(self, function: Definition, index: int, count: int) -> Source: ...
 
     @abstractmethod
     def _owners(self, module: Module, node: ast.expr) -> list[ast.ClassDef] | None:
@@ -337,7 +340,17 @@ class Expressions(ABC):
         if all(isinstance(operator, ast.Is | ast.IsNot) for operator in node.ops):
             if any(isinstance(part, ast.Constant) and part.value is None for part in parts):
                 return Source(union(self.source(module, part).presence for part in parts), frozenset())
+        if isinstance(node.ops[0], ast.In | ast.NotIn) and len(node.ops) == 1 and self._is_empty(module, parts[1]):
+            return Source(self.source(module, parts[1]).content, frozenset())  # nothing is in there, whatever it is
         return Source(union(self.source(module, part).content for part in parts), frozenset())
+
+    def _is_empty(self, module: Module, node: ast.expr) -> bool:
+        """Whether an expression names a container that was made empty; whether somebody filled it, its content says."""
+        if not isinstance(node, ast.Name):
+            return False
+        holder = (module.scopes.of_name.get(node) or module.scope_of(node)).resolve(node.id)
+        values = [one.value for one in holder.bindings[node.id]] if holder is not None else []
+        return len(values) == 1 and values[0] is not None and makes_empty(values[0])
 
     def _arguments(self, module: Module, node: ast.Call) -> Atoms:
         parts = [*node.args, *(keyword.value for keyword in node.keywords)]
@@ -347,7 +360,17 @@ class Expressions(ABC):
         """What a function returns, its parameters replaced by what this call passes."""
         if function.name in ("__init__", "__new__", "__post_init__"):
             return OBJECT
-        returned = self._returned(function)
+        return self._as_called(module, node, callee, function, self._returned(function))
+
+    def _result_element(self, module: Module, node: ast.Call, index: int, count: int) -> Source | None:
+        """Element `index` of the `count` that a call of a function returns; None if it may call several, or another one."""
+        callees = self.calls.callees(module, node)
+        if len(callees) != 1 or self._may_be_another(module, node, *callees[0]):
+            return None
+        callee, function = callees[0]
+        return self._as_called(module, node, callee, function, self._returned_element(function, index, count))
+
+    def _as_called(self, module: Module, node: ast.Call, callee: Module, function: Definition, returned: Source) -> Source:
         return Source(
             self._substituted(module, node, callee, function, returned.content),
             self._substituted(module, node, callee, function, returned.presence),

@@ -12,7 +12,7 @@ import ast
 from collections.abc import Iterator
 
 from unbloat.edit import DropFilter, DropStatement, Edit, KeepArm, KeepBranch, KeepOperands, Span
-from unbloat.evidence import LOUD, Module, Support
+from unbloat.evidence import LOUD, Module, Support, joined
 from unbloat.evidence.support import type_of
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
@@ -121,6 +121,51 @@ EXAMPLES = (
         config={"seen": False},
         calls=(([1],),),
     ),
+    Example(
+        "what is in a container that nobody fills any more, and one of several things that a function returns",
+        first=("trip unseen code",),
+        before="""
+        def run(cfg, values=(1, 2)):
+            skipped = set()
+            doubled = []
+            if len(values) > 9:
+                skipped.add(len(values))
+                doubled.append(len(values))
+            total, extra = parts(values)
+            for value in values:
+                if value in skipped:
+                    continue
+                total += value
+            for value in doubled:
+                total += 2 * value
+            if extra is not None:
+                total += extra
+            return total
+
+        def parts(values):
+            extra = None
+            if len(values) > 5:
+                extra = values[5]
+            return len(values), extra
+        """,
+        after="""
+        def run(cfg, values=(1, 2)):
+            skipped = set()
+            doubled = []
+            if len(values) > 9:
+                raise NotImplementedError("stripped: pkg/module.py:5-6")
+            total, extra = parts(values)
+            for value in values:
+                total += value
+            return total
+
+        def parts(values):
+            extra = None
+            if len(values) > 5:
+                raise NotImplementedError("stripped: pkg/module.py:21")
+            return len(values), extra
+        """,
+    ),
 )
 
 
@@ -153,6 +198,10 @@ def _folds(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Removal,
                 fold = _fold(view, module, node.test, KeepArm(Span.of(node), outcome), outcome, [node.test, arm])
                 if fold is not None:
                     yield fold, [arm]
+        case ast.For():
+            if (loop := _empty_loop(view, module, node)) is not None:
+                whole: list[ast.stmt] = [node]
+                yield loop, whole
         case ast.BoolOp():
             yield from _operands(view, module, node)
         case ast.Assert() if view.facts.executed(module.file, node.test.lineno):
@@ -168,6 +217,18 @@ def _folds(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Removal,
                     fold = _fold(view, module, condition, DropFilter(Span.of(condition)), True, [condition])
                     if fold is not None:
                         yield fold, [condition]
+
+
+def _empty_loop(view: View, module: Module, node: ast.For) -> Removal | None:
+    """A loop over what is always empty, whose body is an error by now."""
+    if node.orelse or not (isinstance(node.body[0], ast.Raise) and getattr(node.body[0], "inserted", False)):
+        return None
+    support = joined([view.flow.support(module, node.iter), view.dropping(module, node.iter)])
+    if support is None or not _is_heard(view, module, node.iter, support):
+        return None
+    reason = f"`{ast.unparse(node.iter)}` is always empty{_because(view, support)}"
+    place = Span.of(node)
+    return Removal(module.file, DropStatement(place), NAME, Evidence.PINNED, reason, place, lines_of([node]), support)
 
 
 def _operands(view: View, module: Module, node: ast.BoolOp) -> Iterator[tuple[Removal, list[ast.expr]]]:
