@@ -15,7 +15,7 @@ from typing import TypeVar
 from unbloat.edit.edits import Span
 from unbloat.evidence.scopes import parameters
 
-PROBE = "unbloat_probe"  # not `__…`: a class body would mangle it
+PROBE = "_unbloat_probe"  # not `__…`: a class body would mangle it; not `u…`: a star import would hand it on
 # Builtins that walk their argument: harmless for a container, an effect for an iterator.
 CONSUMERS = frozenset("all any dict enumerate filter frozenset iter list map max min reversed set sorted sum tuple zip".split())
 _Test = TypeVar("_Test", ast.If, ast.While, ast.IfExp)
