@@ -98,12 +98,15 @@ def use(steps, may_raise):
                     case _:
                         module = importlib.import_module("pkg.module")
                         name, arguments, options = content
-                        place, _, name = name.rpartition(".")
-                        elsewhere = importlib.import_module("pkg." + place) if place else module
-                        owner = made if kind == "method" else elsewhere
+                        owner = made if kind == "method" else module
+                        if "." in name:
+                            place, _, name = name.partition(".")
+                            owner = importlib.import_module("pkg." + place)
+                        for part in name.split("."):
+                            owner = getattr(owner, part)
                         first = (cfg,) if kind in ("run", "make") else ()
-                        value = getattr(owner, name)(*first, *arguments, **options)
-                        if kind == "make":
+                        value = owner(*first, *arguments, **options)
+                        if kind in ("make", "build"):
                             made, value = value, None
                         state = OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else None
                         found.append(["value", repr((value, state, arguments))])
@@ -120,8 +123,8 @@ def use(steps, may_raise):
 '''
 
 Step = tuple[Any, ...]
-"""("config", "namespace" or "dict", content), ("set", key, value), ("env", name, value), and the calls: ("run", "call", "make"
-or "method", name, args, kwargs), where `other.name` is a name of another module."""
+"""("config", "namespace" or "dict", content), ("set", key, value), ("env", name, value), and the calls: ("run", "call", "make",
+"build" or "method", name, args, kwargs), where `other.name` is a name of another module. "run" and "make" hand on the config."""
 
 
 @dataclass(frozen=True)

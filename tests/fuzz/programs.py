@@ -12,11 +12,11 @@ from textwrap import indent
 from typing import Any
 
 from tests.differential import Program, Step
-from tests.fuzz.expressions import Expressions
+from tests.fuzz.modules import Modules
 from tests.fuzz.templates import HEADER, STATE
 
 
-class Author(Expressions):
+class Author(Modules):
     """Writes one program."""
 
     # -- statements ---------------------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ class Author(Expressions):
             self._while, self._return, self._match, self._suppress, self._items, *[self._write] * 2, self._container,
             *[self._object] * 2, *[self._call] * 3, self._toggle, self._carrier, self._log, self._copy, self._generator,
             self._delete, self._patch, self._partial, self._keys, self._environment, self._dead,
-            *[self._state] * 2, *[self._box] * 2, *[self._caught] * 2,
+            *[self._state] * 2, *[self._box] * 2, *[self._caught] * 2, *self.module_templates(),
         ]  # fmt: skip
 
     def _if(self, depth: int) -> str:
@@ -342,7 +342,12 @@ class Author(Expressions):
         derived = self.random.choice(["shared = True", "shared = False", "pass"])
         deep = self.random.choice(["False", "os.environ.get('PKG_DEEP') == '1'", "not WIDE"])
         head = HEADER.format(
-            field=field, chosen=chosen, derived=derived, deep=deep, limit=self.random.choice(["True", "False", "WIDE"])
+            field=field,
+            chosen=chosen,
+            derived=derived,
+            deep=deep,
+            limit=self.random.choice(["True", "False", "WIDE"]),
+            star=self._pick("", "", "from pkg.parts import *\n"),
         )
         helpers = "\n\n".join(self.function() for _ in range(self.random.randint(1, 3)))
         option = self.random.choice(["None", "False", "'first'"])
@@ -352,13 +357,11 @@ class Author(Expressions):
         calls = [("run", "run", self._arguments(), {}) for _ in range(self.random.randint(1, 3))]
         if self.random.random() < 0.5:
             calls += [("make", self._pick("Base", "Derived"), (2,), {}), ("method", "step", (1,), {})]
-        pinned = (("config", self.config), *calls)
-        return Program(
-            f"{head}\n\n{helpers}\n\n{run}",
-            tuple(pinned),
-            tuple(self._others(calls)),
-            {"state": STATE.format(state=self.random.choice(["True", "False"]))},
-        )
+        pinned: tuple[Step, ...] = (("config", self.config), *calls)
+        modules = {"state": STATE.format(state=self.random.choice(["True", "False"])), **self.further_modules()}
+        strangers = {name: modules.pop(name) for name in ("wide", "wider") if self.random.random() < 0.15}
+        others = (*self._others(calls), *self.outside_uses())
+        return Program(f"{head}\n\n{helpers}\n\n{run}", pinned, others, modules, strangers)
 
     def _arguments(self) -> tuple[Any, ...]:
         return (self.random.choice([1, 2, 1, 4]), self.random.choice([[1, 2], [3], [1, 2, 3], []]))

@@ -4,13 +4,13 @@ HEADER = """
 import copy, functools, itertools, logging, os
 from collections import namedtuple
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 from omegaconf import OmegaConf
 
-from pkg import state
-from pkg.state import TALL, widened
+from pkg import parts, state
+{star}from pkg.state import TALL, widened
 
 logger = logging.getLogger(__name__)
 WIDE = False
