@@ -1,7 +1,8 @@
-"""The generated module never takes the place of one of the package, nor of a name of the file that imports it."""
+"""The generated module takes no place that is taken, and holds what the package calls and nothing else."""
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 
 from unbloat.record import record
@@ -37,3 +38,16 @@ def test_a_module_of_the_package(make_subject: Callable[..., Subject], server: S
     assert tree["pkg/pinned.py"] == b"VALUE = 1\n"
     assert b"CONFIG" in tree["pkg/unbloat_pinned.py"]
     assert b"unbloat_pinned.check(cfg)" in tree["pkg/module.py"]
+
+
+def test_only_what_is_called(make_subject: Callable[..., Subject], server: Server) -> None:
+    module = """
+    def run(cfg, values=(1,)):
+        if len(values) > 9:
+            values = sorted(values)
+            values = values[:9]
+        return sum(values)
+    """
+    guard = ast.parse(_stripped(make_subject(module), server)["pkg/pinned.py"])
+    assert [type(node).__name__ for node in guard.body] == ["Expr", "FunctionDef"]
+    assert [node.name for node in guard.body if isinstance(node, ast.FunctionDef)] == ["forbid"]

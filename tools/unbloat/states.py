@@ -96,7 +96,7 @@ class States:
         pinned = f"{self._subject.package}/{guard_module(self._subject.package, self._trees)}.py"
         final = self._edited.trees(edits)
         if guards:
-            changed[pinned] = guard_source(self._facts, removals)
+            changed[pinned] = guard_source(self._facts, removals, [edit for checks in guards.values() for edit in checks])
             final[pinned] = parse(changed[pinned])
         files = {**read_tree(self._subject.legacy / self._subject.package)}
         gone = {file for file, found in edits.items() if DropModule() in found}
