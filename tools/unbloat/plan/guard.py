@@ -138,11 +138,18 @@ def _pin(facts: Facts, key: str) -> object:
 
 
 def _shown(removals: Iterable[Removal]) -> str:
-    """The legacy lines of some removals, joined, the longest stretches first; a few say enough."""
+    """The legacy lines of some removals, joined, the longest stretches first; a few say enough.
+
+    Where no line went as a whole, those on which something was rewritten.
+    """
+    removals = [*removals]
     lines: dict[str, set[int]] = {}
     for removal in removals:
         for first, last in removal.gone:
             lines.setdefault(removal.file, set()).update(range(first, last + 1))
+    if not lines:
+        for removal in removals:
+            lines.setdefault(removal.file, set()).add(removal.place.line)
     stretches = [(file, first, last) for file, numbers in lines.items() for first, last in _stretches(numbers)]
     stretches.sort(key=lambda stretch: (stretch[1] - stretch[2], stretch))
     shown = ", ".join(f"{file}:{first}-{last}" if last > first else f"{file}:{first}" for file, first, last in stretches[:3])
