@@ -43,6 +43,24 @@ EXAMPLES = (
         config={"size": 3},
     ),
     Example(
+        "a mode that is compared with `None`",
+        before="""
+        def layer(size, norm="batch"):
+            return size, norm is None, norm is not None, norm
+
+        def run(cfg):
+            return layer(cfg.size)
+        """,
+        after="""
+        def layer(size, norm="batch"):
+            return size, False, True, 'batch'
+
+        def run(cfg):
+            return layer(cfg.size)
+        """,
+        config={"size": 3},
+    ),
+    Example(
         "a flag that somebody sets",
         before="""
         class Box:
@@ -84,8 +102,18 @@ def _inlined(view: View, module: Module, function: Definition, name: str) -> Ite
         return
     for read in reads:
         reason = f"`{name}` is {default.value!r} wherever `{function.name}` is called"
-        edit = ReplaceExpression(Span.of(read), repr(default.value))
-        yield Removal(module.file, edit, NAME, Evidence.PINNED, reason, Span.of(read), (), support)
+        whole, value = _settled(module, read, default.value)
+        edit = ReplaceExpression(Span.of(whole), repr(value))
+        yield Removal(module.file, edit, NAME, Evidence.PINNED, reason, Span.of(whole), (), support)
+
+
+def _settled(module: Module, read: ast.Name, value: object) -> tuple[ast.expr, object]:
+    """What is written in place of a read; of `x is None`, which no text may stand in, the outcome."""
+    match module.parents[read]:
+        case ast.Compare(left=left, ops=[ast.Is() | ast.IsNot() as op], comparators=[ast.Constant(value=None)]) as whole:
+            if left is read:
+                return whole, (value is None) is isinstance(op, ast.Is)
+    return read, value
 
 
 def _is_left_alone(default: ast.Constant, seen: tuple[tuple[str, object], ...]) -> bool:
