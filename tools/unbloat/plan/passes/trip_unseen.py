@@ -135,6 +135,27 @@ EXAMPLES = (
         """,
     ),
     Example(
+        "other cases behind an `if` that always left, before an error",
+        before="""
+        def run(cfg, values=(1,)):
+            if len(values) < 9:
+                return sum(values)
+            if len(values) < 99:
+                return max(values)
+            raise ValueError(values)
+        """,
+        after="""
+        def run(cfg, values=(1,)):
+            if len(values) < 9:
+                return sum(values)
+            else:
+                raise NotImplementedError("stripped: pkg/module.py:4-6")
+            if len(values) < 99:
+                return max(values)
+            raise ValueError(values)
+        """,
+    ),
+    Example(
         "a handler that fired would swallow the wire",
         before="""
         def run(cfg, text="7"):
@@ -361,11 +382,20 @@ def _arm(module: Module, arm: ast.expr) -> Iterator[tuple[Removal, list[ast.AST]
 
 
 def _is_worth_a_wire(block: list[ast.stmt]) -> bool:
-    """What raises, or does nothing, is as loud and as short as a wire."""
+    """What raises without a choice, or does nothing, is as loud and as short as a wire."""
     statements = [part for part in block if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))]
     if any(getattr(part, "inserted", False) for part in statements):
         return False
-    return bool(statements) and not isinstance(statements[-1], ast.Raise) and not isinstance(statements[0], ast.Pass)
+    if not statements or isinstance(statements[0], ast.Pass):
+        return False
+    return not isinstance(statements[-1], ast.Raise) or any(map(_leaves, statements[:-1]))
+
+
+def _leaves(statement: ast.stmt) -> bool:
+    """Whether a statement may leave its block, so that an error behind it is not sure to be raised."""
+    return any(
+        isinstance(part, ast.Return | ast.Break | ast.Continue | ast.Yield | ast.YieldFrom) for part in ast.walk(statement)
+    )
 
 
 def _wire(view: View, module: Module, node: ast.stmt, branch: str, untaken: list[ast.stmt], reason: str) -> Removal:
