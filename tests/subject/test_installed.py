@@ -98,6 +98,14 @@ def test_a_single_file_becomes_a_package(root: Path, install: Install) -> None:
     assert (subject.legacy / "lone" / "__init__.py").read_bytes() == b"a = 1\n"
 
 
+def test_a_package_without_init_gets_an_empty_one(root: Path, install: Install) -> None:
+    install("fake-dist", "1.2", {"fake/deep/inner.py": b"def answer():\n    return 42\n"})
+    subject = loaded(root)
+    assert subject.sources() == ("fake/__init__.py", "fake/deep/inner.py")
+    assert (subject.legacy / "fake" / "__init__.py").read_bytes() == b""
+    assert main(["record", "--subject", str(root / "strip.toml")]) == 0
+
+
 def test_runs_use_the_copy(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["record", "--subject", str(root / "strip.toml")]) == 0
     assert "work: " in capsys.readouterr().out
@@ -161,7 +169,6 @@ def test_what_is_wrong_is_said(
 UNUSABLE = [
     ({"fake/fast.abi3.so": b"", "fake/slow.pyc": b""}, "has no Python source to strip"),
     ({"fake.abi3.so": b""}, "has no Python source to strip"),
-    ({"fake/part/__init__.py": b""}, "has no __init__.py"),
     ({"__editable___fake_finder.py": b""}, "as in an editable install"),
     ({}, "as in an editable install"),
 ]

@@ -32,7 +32,7 @@ class Installed:
     origin: Path
     """Where it is imported from without us: a folder, or the file of a single-file module."""
     files: Mapping[str, bytes]
-    """Everything in it, by path relative to the folder that holds the package."""
+    """Everything in it, by path relative to the folder that holds the package; with an `__init__.py` if it has none."""
 
     @property
     def key(self) -> str:
@@ -63,10 +63,9 @@ def find_installed(requirement: str, package: str) -> Installed:
     if not listed:
         raise SubjectError(f"{requirement} installs no package {package!r}; {_instead(distribution)}")
     files = {_in_package(path, package): _content(distribution, path) for path in listed}
-    if f"{package}/__init__.py" not in files:
-        has_source = any(name.endswith(".py") for name in files)
-        why = "no __init__.py, and only a package that has one can be stripped" if has_source else "no Python source to strip"
-        raise SubjectError(f"package {package!r} of {requirement} has {why}")
+    if not any(name.endswith(".py") for name in files):
+        raise SubjectError(f"package {package!r} of {requirement} has no Python source to strip")
+    files.setdefault(f"{package}/__init__.py", b"")
     origin = Path(os.path.realpath(str(distribution.locate_file(package))))
     if not origin.is_dir():
         origin = origin.with_name(f"{package}.py")
