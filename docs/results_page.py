@@ -128,8 +128,10 @@ def goals(
     if seconds is not None:
         yield "all phases from nothing", f"{GOAL_SECONDS} s", f"{seconds:.0f} s", seconds <= GOAL_SECONDS
     if figures["memory"]:
-        peak = figures["memory"]["at_most"]
-        yield "peak memory", f"under {GOAL_BYTES / 1e9:.0f} GB", f"at most {peak / 1e9:.2f} GB", peak < GOAL_BYTES
+        measured = figures["memory"].get("together")
+        peak = measured if measured is not None else figures["memory"]["at_most"]
+        shown = f"{peak / 1e9:.2f} GB" if measured is not None else f"at most {peak / 1e9:.2f} GB"
+        yield "peak memory", f"under {GOAL_BYTES / 1e9:.0f} GB", shown, peak < GOAL_BYTES
 
 
 def _sizes(figures: dict[str, Any]) -> str:
@@ -276,9 +278,15 @@ def _memory(figures: dict[str, Any]) -> str:
     if not memory:
         return ""
     command, largest, most = (f"{memory[key] / 1e6:,.0f} MB" for key in ("command", "largest_run", "at_most"))
+    measured = memory.get("together")
     return "## Memory\n\n" + _prose(
-        f"At the peak the command itself held {command}, the largest process of a run {largest}. With the warm process and two "
-        f"runs that is at most {most}; pages that forks share are counted in each."
+        f"At the peak the command itself held {command}, the largest process of a run {largest}. "
+        + (
+            f"All processes together, sampled several times a second while they worked, held {measured / 1e6:,.0f} MB; a page "
+            "that processes share counts once."
+            if measured is not None
+            else f"With the warm process and two runs that is at most {most}; pages that forks share are counted in each."
+        )
     )
 
 

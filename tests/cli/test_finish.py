@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -153,4 +154,8 @@ def test_figures_are_those_of_a_whole_run(phased: Subject, unbloat: Callable[...
     with recording(phased, lambda line: None) as recorded:
         memory = load_memory(phased, recorded.key)
     assert 10e6 < memory["largest_run"] < memory["at_most"] < 4e9
+    # A page that several processes share counts once in all of them together.
+    together = memory["together"]
+    assert (together is None) == (sys.platform != "linux")
+    assert together is None or memory["command"] / 4 < together < memory["at_most"]
     assert load_memory(phased, "another") == {}

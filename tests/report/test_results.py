@@ -101,7 +101,7 @@ def test_figures(figures: dict[str, Any]) -> None:
     assert reasons["value > 1"] == "went both ways"
 
     assert set(figures["recording"]["workload"]) == {"recording", "evidence"}
-    assert figures["took"]["all"]["verifications"] >= 2
+    assert figures["took"]["all"]["verifications"] >= 1
     assert {"passes", "edit and check", "verification", "all"} <= set(figures["took"]["all"]["seconds"])
     assert 0 < figures["memory"]["command"] < figures["memory"]["at_most"]
 

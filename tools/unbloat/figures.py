@@ -38,25 +38,26 @@ def load_figures(subject: Subject, phase: Phase) -> dict[str, Any]:
     return _read(_path(subject, phase))
 
 
-def save_memory(subject: Subject, key: str) -> None:
-    """Keep the peak of this process and of the largest of its runs, once these have ended."""
+def save_memory(subject: Subject, key: str, together: int | None) -> None:
+    """Keep the peak of this process, of the largest of its runs once these have ended, and of all `together` if measured."""
     path = _memory_path(subject)
     before = _read(path)
     known = before if before.get("key") == key else {}
     found = {
         "command": max(_peak(resource.RUSAGE_SELF), known.get("command", 0)),
         "largest_run": max(_peak(resource.RUSAGE_CHILDREN), known.get("largest_run", 0)),
+        "together": max(together or 0, known.get("together") or 0) or None,
     }
     replace_text(path, json.dumps({"key": key, **found}, indent=1) + "\n")
 
 
-def load_memory(subject: Subject, key: str) -> dict[str, int]:
-    """Bytes at the peak: of the command, of its largest run, and at most of all of them together."""
+def load_memory(subject: Subject, key: str) -> dict[str, int | None]:
+    """Bytes at the peak: of the command, of its largest run, of all of them together as measured, and at most."""
     found = _read(_memory_path(subject))
     if found.get("key") != key:
         return {}
-    command, largest = found["command"], found["largest_run"]
-    return {"command": command, "largest_run": largest, "at_most": command + AT_ONCE * largest}
+    command, largest, together = found["command"], found["largest_run"], found.get("together")
+    return {"command": command, "largest_run": largest, "together": together, "at_most": command + AT_ONCE * largest}
 
 
 def _peak(who: int) -> int:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from unbloat.commands.command import Command, add_phase, add_subject
 from unbloat.figures import save_memory
+from unbloat.memory import PeakMemory
 from unbloat.phases import chosen_phases, recording, strip_phase
 from unbloat.plan.removal import Removal
 from unbloat.record import Say
@@ -27,13 +28,18 @@ def run(options: argparse.Namespace, console: Console) -> int:
     subject = load_subject(options.subject)
     phases = chosen_phases(subject, options.phase)
     earlier: list[Removal] = []
-    with exclusive(subject.state), progress(console, "strip") as say, recording(subject, say) as recorded:
+    with (
+        exclusive(subject.state),
+        progress(console, "strip") as say,
+        PeakMemory() as memory,
+        recording(subject, say) as recorded,
+    ):
         for phase in phases:
             say(f"phase {phase.name}")
             run = strip_phase(recorded, phase, earlier, say)
             earlier += run.tally.accepted
             _show_tally(phase, run, say)
-    save_memory(subject, recorded.key)
+    save_memory(subject, recorded.key, memory.peak)
     for phase in phases:
         console.print(size_table(file_rows(subject, phase, earlier)))
     return 0
