@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unbloat.commands import bundle, challenge, explain, init, measure, plan, record, report, strip, verify
+from unbloat.commands import bundle, challenge, diff, explain, init, measure, plan, record, report, strip, verify
 from unbloat.commands.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -11,6 +11,7 @@ COMMANDS: tuple[Command, ...] = (
     plan.COMMAND,
     strip.COMMAND,
     verify.COMMAND,
+    diff.COMMAND,
     challenge.COMMAND,
     report.COMMAND,
     bundle.COMMAND,

@@ -2,50 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from unbloat.restructure import load_aliases, with_aliases
+from unbloat.restructure import Aliases, load_aliases, with_aliases
 from unbloat.subject import Subject, Workload
 from unbloat.verify.outcome import Request
 
 OBSERVER = "unbloat.diff.observer:traced"
+PATIENCE = 5
+"""How much longer a run may take that is watched."""
 
 
-def plain_requests(subject: Subject, workload: Workload, first: Path, second: Path) -> list[Request]:
-    """Runs of both trees that record what the workload records."""
-    pairs = ((first, second), (second, first))
-    return [with_aliases(_request(subject, workload, *pair), _aliases(subject, pair[0])) for pair in pairs]
+@dataclass(frozen=True)
+class Trees:
+    """One workload of a subject, and the two trees that it is run on; their paths are resolved."""
 
+    subject: Subject
+    workload: Workload
+    first: Path
+    second: Path
 
-def traced_requests(
-    subject: Subject, workload: Workload, first: Path, second: Path, options: tuple[Mapping[str, Any], Mapping[str, Any]]
-) -> list[Request]:
-    """The same runs under the observer, with its options for each."""
-    pairs = ((first, second), (second, first))
-    return [
-        replace(
-            _request(subject, workload, *pair),
-            observer=OBSERVER,
-            observer_options={
-                "tree": str(pair[0].resolve()),
-                "workload": str(workload.file.resolve()),
-                "aliases": _aliases(subject, pair[0]).to_json(),
-                **chosen,
-            },
-        )
-        for pair, chosen in zip(pairs, options, strict=True)
-    ]
+    def plain(self) -> list[Request]:
+        """Both run as they are."""
+        return [with_aliases(self._request(tree), self._aliases(tree)) for tree in (self.first, self.second)]
 
+    def traced(self, files: Sequence[Path], numbers: Sequence[int | None] = (None, None)) -> list[Request]:
+        """Both run under the observer; with numbers it keeps the values of one step each, else the digests of all."""
+        patient = replace(self.workload, limit=self.workload.limit * PATIENCE)
+        return [
+            replace(
+                self._request(tree),
+                workload=patient,
+                observer=OBSERVER,
+                observer_options=self._options(tree, file, number),
+            )
+            for tree, file, number in zip((self.first, self.second), files, numbers, strict=True)
+        ]
 
-def _request(subject: Subject, workload: Workload, tree: Path, other: Path) -> Request:
-    """A run may read neither the legacy nor the other tree, unless that holds its own."""
-    forbidden = {folder for folder in (subject.legacy, other) if not tree.is_relative_to(folder)}
-    return Request(tree, workload, forbidden=tuple(sorted(forbidden)), seed=subject.seed)
+    def _options(self, tree: Path, file: Path, number: int | None) -> dict[str, Any]:
+        return {
+            "tree": str(tree),
+            "workload": str(self.workload.file.resolve()),
+            "aliases": self._aliases(tree).to_json(),
+            "file": str(file),
+            "number": number,
+        }
 
+    def _request(self, tree: Path) -> Request:
+        """A run reads neither the legacy nor the other tree, unless it lies in them."""
+        others = {self.subject.legacy, self.first, self.second}
+        forbidden = sorted(folder for folder in others if not tree.is_relative_to(folder))
+        return Request(tree, self.workload, forbidden=tuple(forbidden), seed=self.subject.seed)
 
-def _aliases(subject: Subject, tree: Path) -> Any:
-    # A tree keeps what it calls differently beside its package.
-    return load_aliases(replace(subject, stripped=tree))
+    def _aliases(self, tree: Path) -> Aliases:
+        # A tree keeps what it calls differently beside its package.
+        return load_aliases(replace(self.subject, stripped=tree))

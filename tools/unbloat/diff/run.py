@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from unbloat.diff.cause import Cause, find_cause
+from unbloat.diff.describe import described, measured
 from unbloat.diff.finding import Finding, Kind
-from unbloat.diff.requests import plain_requests
+from unbloat.diff.requests import Trees
+from unbloat.diff.trace import Record, Values, load_trace, load_values
 from unbloat.errors import WorkloadError
 from unbloat.golden.compare import compare
 from unbloat.subject import Subject, Workload
@@ -19,29 +24,64 @@ def first_divergence(server: Server, subject: Subject, workload: Workload, first
     Raises:
         WorkloadError: the workload fails on both trees in the same way, or is not deterministic.
     """
-    runs = server.run_many(plain_requests(subject, workload, first, second))
+    runs = server.run_many(Trees(subject, workload, first.resolve(), second.resolve()).plain())
     reasons = [run.reason if isinstance(run, Failed) else None for run in runs]
     if reasons[0] is not None and reasons[0] == reasons[1]:
-        raise WorkloadError(f"fails on both trees: {reasons[0]}")
-    if not any(reasons):
-        ledgers = [run.ledger for run in runs if not isinstance(run, Failed)]
-        if compare(ledgers[0], ledgers[1]) is None:
-            return None
+        raise WorkloadError(f"on both trees, {reasons[0]}")
+    ledgers = [run.ledger for run in runs if not isinstance(run, Failed)]
+    if len(ledgers) == 2 and compare(ledgers[0], ledgers[1]) is None:
+        return None
     return locate(server, subject, workload, first, second)
 
 
 def locate(server: Server, subject: Subject, workload: Workload, first: Path, second: Path) -> Finding:
-    """The same where it is known that the trees differ; it goes on from there.
+    """The same where it is known that the trees differ, without the runs that would only tell that.
 
     Raises:
-        WorkloadError: the workload is not deterministic, or the trees do not differ after all.
+        WorkloadError: the trees do not differ after all, or the workload is not deterministic.
     """
-    runs = server.run_many(plain_requests(subject, workload, first, second))
-    failed = [run.reason for run in runs if isinstance(run, Failed)]
-    if failed:
-        return Finding(workload.name, Kind.FAILED, failed[0], None, None)
-    ledgers = [run.ledger for run in runs if not isinstance(run, Failed)]
-    divergence = compare(ledgers[0], ledgers[1])
-    if divergence is None:
-        raise WorkloadError(f"workload '{workload.name}' does not differ between {first} and {second}")
-    return Finding(workload.name, Kind.RECORDED, f"`{divergence.entry}` {divergence.what}", None, None)
+    trees = Trees(subject, workload, first.resolve(), second.resolve())
+    with tempfile.TemporaryDirectory(prefix="unbloat-diff-") as folder:
+        files = [Path(folder) / name for name in ("first.json", "second.json")]
+        runs = server.run_many(trees.traced(files))
+        reasons = [run.reason if isinstance(run, Failed) else None for run in runs]
+        if not all(file.exists() for file in files):
+            # Killed by a signal or for taking too long: nothing could be written any more.
+            return Finding(workload.name, Kind.FAILED, next(filter(None, reasons), "a run left no trace"), None, None)
+        traces = load_trace(files[0]), load_trace(files[1])
+        cause = _cause(trees, traces, reasons)
+        finding = described(trees, cause, traces)
+        if cause.measured is None:
+            return finding
+        return measured(finding, cause.measured, _values(server, trees, cause, traces, Path(folder)))
+
+
+def _cause(trees: Trees, traces: tuple[list[Record], list[Record]], reasons: Sequence[str | None]) -> Cause:
+    """Where a run fails, what differs before is the more telling; if nothing does, it is the failure itself."""
+    cause, ends = find_cause(*traces), [len(trace) for trace in traces]
+    for reason, end, at in zip(reasons, ends, (cause.first, cause.second) if cause else ends, strict=True):
+        if reason is not None and at == end:
+            return Cause(Kind.FAILED, reason, cause.first if cause else ends[0], cause.second if cause else ends[1])
+    if cause is None:
+        raise WorkloadError(
+            f"workload '{trees.workload.name}' came to the same on {trees.first} and {trees.second} when it was watched: "
+            "they do not differ, or it is not deterministic"
+        )
+    return cause
+
+
+def _values(
+    server: Server, trees: Trees, cause: Cause, traces: tuple[list[Record], list[Record]], folder: Path
+) -> tuple[Values, Values]:
+    """Of the steps in question, from runs that end there."""
+    assert cause.measured is not None
+    numbers = cause.measured.first, cause.measured.second
+    files = [folder / f"values-{side}.json" for side in ("first", "second")]
+    server.run_many(trees.traced(files, numbers))
+    for file, trace, number in zip(files, traces, numbers, strict=True):
+        if not file.exists() or load_values(file).record.inputs != trace[number].inputs:
+            raise WorkloadError(
+                f"workload '{trees.workload.name}' is not deterministic: two runs of the same code differ at or before "
+                f"operation {number}, {trace[number].shown}"
+            )
+    return load_values(files[0]), load_values(files[1])
