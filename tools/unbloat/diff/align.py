@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from unbloat.diff.trace import Record
+from unbloat.trace.records import Record
 
 NEAR, RUN = 64, 3
 """How many steps are looked ahead for a run of so many steps that are equal with all their values."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from unbloat.diff.align import Hunk, Pair, aligned
 from unbloat.diff.finding import Kind
-from unbloat.diff.trace import RANDOM_STATE, Record, content
 from unbloat.golden.leaf import shortened
+from unbloat.trace.records import RANDOM_STATE, Record, content
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from unbloat.diff.cause import Cause, Measured
 from unbloat.diff.finding import Finding, Kind, Operation, Place
 from unbloat.diff.requests import Trees
 from unbloat.diff.size import size_of
-from unbloat.diff.trace import Record, Values
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
+from unbloat.trace.records import Record, Values
 
 Traces = tuple[Sequence[Record], Sequence[Record]]
 

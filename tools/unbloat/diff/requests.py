@@ -11,7 +11,7 @@ from unbloat.restructure import Aliases, load_aliases, with_aliases
 from unbloat.subject import Subject, Workload
 from unbloat.verify.outcome import Request
 
-OBSERVER = "unbloat.diff.observer:traced"
+OBSERVER = "unbloat.trace.observer:traced"
 PATIENCE = 5
 """How much longer a run may take that is watched."""
 

@@ -10,10 +10,10 @@ from unbloat.diff.cause import Cause, find_cause
 from unbloat.diff.describe import described, measured
 from unbloat.diff.finding import Finding, Kind
 from unbloat.diff.requests import Trees
-from unbloat.diff.trace import Record, Values, load_trace, load_values
 from unbloat.errors import WorkloadError
 from unbloat.golden.compare import compare
 from unbloat.subject import Subject, Workload
+from unbloat.trace.records import Record, Values, load_trace, load_values
 from unbloat.verify.outcome import Failed
 from unbloat.verify.server import Server
 

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from unbloat.diff.trace import Record, Values, save_trace, save_values
-from unbloat.diff.whereabouts import Whereabouts
 from unbloat.golden.leaf import Leaf
 from unbloat.golden.ledger import Entry, digest_of
+from unbloat.trace.records import Record, Values, save_trace, save_values
+from unbloat.trace.whereabouts import Whereabouts
 
 
 class Note:

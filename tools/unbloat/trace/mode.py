@@ -13,11 +13,11 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from unbloat.diff.log import Log
-from unbloat.diff.trace import RANDOM_STATE
-from unbloat.diff.whereabouts import BACKWARD, Stack, Whereabouts
 from unbloat.golden import values
 from unbloat.golden.leaf import Leaf
+from unbloat.trace.log import Log
+from unbloat.trace.records import RANDOM_STATE
+from unbloat.trace.whereabouts import BACKWARD, Stack, Whereabouts
 
 _DEFAULT_DISPATCH = torch.Tensor.__torch_dispatch__
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from unbloat.diff.log import Log
-from unbloat.diff.trace import RECORDING
-from unbloat.diff.whereabouts import Stack
 from unbloat.golden.imports import code_under_test
 from unbloat.golden.leaf import Leaf
 from unbloat.golden.recorder import Recorder
+from unbloat.trace.log import Log
+from unbloat.trace.records import RECORDING
+from unbloat.trace.whereabouts import Stack
 from unbloat.verify.aliased import Nothing, aliased
 
 
@@ -34,7 +34,7 @@ def traced(options: Mapping[str, Any]) -> Iterator[Nothing]:
         # Entered here and not at once: as the tape, it sees the workload and not what is imported for it.
         with ExitStack() as watching:
             if "torch" in sys.modules:
-                from unbloat.diff.mode import watched
+                from unbloat.trace.mode import watched
 
                 watching.enter_context(watched(log, stack))
             with observing(recorder):
