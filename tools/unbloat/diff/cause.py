@@ -11,6 +11,7 @@ from unbloat.diff.align import Hunk, Pair, aligned
 from unbloat.diff.finding import Kind
 from unbloat.golden.leaf import shortened
 from unbloat.trace.records import RANDOM_STATE, Record, content
+from unbloat.trace.whereabouts import BACKWARD
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Cause:
 def find_cause(first: Sequence[Record], second: Sequence[Record]) -> Cause | None:
     """None if the runs agree in every step."""
     search = _Search(first, second)
+    cut: tuple[Pair, int] | None = None
     undecided = 0
     for one in aligned(first, second):
         if isinstance(one, Hunk):
@@ -45,9 +47,12 @@ def find_cause(first: Sequence[Record], second: Sequence[Record]) -> Cause | Non
             continue
         here, there = first[one.first], second[one.second]
         if here.outputs != there.outputs:
-            return search.from_pair(one, undecided)
+            cause = search.from_pair(one, undecided)
+            return cause if cut is None or not search.is_backward(cause) else search.from_cut(*cut)
         if here.inputs == there.inputs:
             undecided = len(search.hunks)
+        if here.gradients != there.gradients and cut is None:
+            cut = one, len(search.hunks)
     return search.from_hunk(0, None) if search.hunks else None
 
 
@@ -94,6 +99,21 @@ class _Search:
                 kind = Kind.RECORDED if here.records else Kind.DELETED
                 cause = Cause(kind, f"{_named(here)} is only in the first tree", pair.first, pair.second, measured)
         return replace(cause, earlier=tuple(earlier))
+
+    def from_cut(self, pair: Pair, known: int) -> Cause:
+        """The first step whose inputs will or will not be asked for gradients: nothing shows it before the backward pass."""
+        here, there = (run.records[at] for run, at in zip(self._runs, (pair.first, pair.second), strict=True))
+        differing = [at for at, (a, b) in enumerate(zip(here.gradients, there.gradients, strict=False)) if a != b]
+        if blamed := [at for index in differing for at in self._blamed(pair, index)]:
+            return self.from_hunk(min(blamed), None)
+        asked = ("second", "first")["+" in here.gradients[differing[0]]]
+        what = f"input {differing[0]} of {here.name} takes part in the backward pass of the {asked} tree alone"
+        return Cause(Kind.GRADIENT, what, pair.first, pair.second, None, tuple(self.hunks[:known]))
+
+    def is_backward(self, cause: Cause) -> bool:
+        """Whether a cause lies in the backward pass, of which the forward pass is the reason."""
+        steps = (run.records[at : at + 1] for run, at in zip(self._runs, (cause.first, cause.second), strict=True))
+        return any(record.module.endswith(BACKWARD) for found in steps for record in found)
 
     def _same_operation(self, pair: Pair, here: Record, there: Record, measured: Measured | None) -> Cause:
         differing = [at for at, (a, b) in enumerate(zip(here.inputs, there.inputs, strict=False)) if a != b]

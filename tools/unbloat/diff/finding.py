@@ -19,6 +19,7 @@ class Kind(enum.StrEnum):
     ARGUMENT = "another argument"
     OPERAND = "another operand"
     OUTPUT = "another result of the same operation on the same inputs"
+    GRADIENT = "the same values, and another flow of gradients"
     OUTSIDE = "another value from outside the operations"
     RECORDED = "another recorded value, which no operation shows"
     FAILED = "one run fails"

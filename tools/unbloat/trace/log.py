@@ -18,7 +18,7 @@ class Note:
 
     def __init__(self, name: str, *, with_values: bool) -> None:
         self.name = name
-        self.types = self.arguments = self.results = ""
+        self.types = self.arguments = self.results = self.gradients = ""
         self.taken: list[str] = []
         self.given: list[str] = []
         self.writers: list[int] = []
@@ -73,6 +73,7 @@ class Log:
             tuple(note.taken),
             tuple(note.given),
             tuple(note.writers),
+            note.gradients,
             here.module,
             self.step,
             here.file,

@@ -78,6 +78,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs = list(_tensors({**dict(enumerate(args)), **kwargs}, signature.written))
         note.types = ", ".join(_type(tensor) for tensor, _ in inputs)
         note.arguments = _shown(args, kwargs)
+        note.gradients = "".join("+" if torch.is_grad_enabled() and tensor.requires_grad else "-" for tensor, _ in inputs)
         for tensor, written in inputs:
             note.take(_leaves(tensor), _place_in_memory(tensor) if written else "", self._writer(tensor))
         if signature.random:

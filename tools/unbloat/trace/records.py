@@ -21,9 +21,9 @@ RANDOM_STATE = "@random state"
 class Record(NamedTuple):
     """One step; a run has many, so they are plain tuples.
 
-    A digest may carry, after an `@`, what else about the value counts; `content` is without.
-
-    `writers` has, for each input, the number of the record that made or last changed its memory, -1 if none did.
+    A digest may carry, after an `@`, what else about the value counts; `content` is without. `writers` has, for each input,
+    the number of the step that made or last changed its memory, -1 if none did. `gradients` has, for each input that is a
+    tensor, a sign: `+` if autograd will ask for its gradient.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Record(NamedTuple):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     writers: tuple[int, ...]
+    gradients: str
     module: str
     step: int
     file: str

@@ -1,6 +1,29 @@
-"""A small package that trains: what the planted divergences are planted in."""
+"""A small package that trains, a copy of it in which to plant differences, and a warm server for all of them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from unbloat.diff import Finding, first_divergence
+from unbloat.subject import Subject, load_subject
+from unbloat.verify.server import Server
+
+# torch imports dynamo when the first optimizer is made; here once, and not in every run.
+STRIP = """
+[subject]
+package = "pkg"
+legacy = "legacy"
+stripped = "other"
+
+[golden]
+workloads = "workloads.py"
+preload = ["torch", "torch._dynamo"]
+limit = 60
+"""
 
 MODEL = '''
 import math
@@ -133,3 +156,44 @@ def workload(golden):
     golden.rng("end")
     golden.files("files", golden.workdir)
 '''
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Two trees of one package, and a server to run them on."""
+
+    subject: Subject
+    server: Server
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Change one place of the second tree."""
+        path = self.subject.stripped / "pkg" / file
+        text = path.read_text()
+        assert text.count(old) == 1, old
+        path.write_text(text.replace(old, new))
+
+    def find(self) -> Finding | None:
+        subject = self.subject
+        return first_divergence(self.server, subject, subject.workloads[0], subject.legacy, subject.stripped)
+
+
+@pytest.fixture(scope="session")
+def torch_server() -> Iterator[Server]:
+    with Server(["torch", "torch._dynamo"]) as running:
+        yield running
+
+
+@pytest.fixture
+def write_copies(tmp_path: Path, torch_server: Server) -> Callable[..., Copies]:
+    """Writes the package twice, with the modules given or those above."""
+
+    def write(workload: str = WORKLOAD, **modules: str) -> Copies:
+        for tree in ("legacy", "other"):
+            (tmp_path / tree / "pkg").mkdir(parents=True)
+            for name, text in {"__init__": "", **(modules or {"model": MODEL, "training": TRAINING})}.items():
+                (tmp_path / tree / "pkg" / f"{name}.py").write_text(dedent(text).lstrip("\n"))
+        (tmp_path / "workloads.py").write_text(dedent(workload))
+        (tmp_path / "strip.toml").write_text(STRIP)
+        return Copies(load_subject(tmp_path / "strip.toml"), torch_server)
+
+    return write
