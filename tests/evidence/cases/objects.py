@@ -6,6 +6,72 @@ from tests.evidence.cases.case import OFF_ON, Case, call, make, method, run
 
 CASES = (
     Case(
+        "operands of which the pins settle some",
+        """
+        class Box:
+            def __init__(self, cfg):
+                self.lid = None
+                self.size = cfg.get("size")
+                self.kept = None
+
+            def put(self, x):
+                if x > 5:
+                    self.kept = x
+
+        def run(cfg, x=1):
+            box, out = Box(cfg), []
+            box.put(x)
+            if cfg.get("flag") is False and box.lid is not None and x > 3:
+                out.append("lid")
+            if cfg.get("flag") is False and x > 0 and box.size is None and x > 3:
+                out.append("size")
+            if cfg.get("flag") is True or box.kept is not None or x > 8:
+                out.append("kept")
+            if cfg.get("flag") is True or box.size or len(out) > 1:
+                out.append("any")
+            return out
+        """,
+        {"flag": False, "size": 3},
+        calls=(run(1),),
+        configs=(*OFF_ON, {"size": None}, {"size": ...}, {"size": 0}),
+        other_calls=((run(4),), (run(6),), (run(9),)),
+    ),
+    Case(
+        "fields that are set again, or taken away, after the object was made",
+        """
+        class Thing:
+            def __init__(self, cfg):
+                self.first = None
+                self.second = None
+                self.third = None
+
+            def grow(self, x):
+                self.first = None
+                if x > 2:
+                    self.second = x
+                if x > 4:
+                    del self.third
+                if x > 6:
+                    delattr(self, "first")
+
+        def run(cfg, x=1):
+            thing = Thing(cfg)
+            thing.grow(x)
+            out = []
+            for name in ("first", "second", "third"):
+                out.append(hasattr(thing, name))
+            if getattr(thing, "first", "gone") is not None:
+                out.append("first")
+            if getattr(thing, "second", None) is not None:
+                out.append("second")
+            if hasattr(thing, "third"):
+                out.append("third")
+            return out
+        """,
+        calls=(run(1),),
+        other_calls=((run(3),), (run(5),), (run(7),)),
+    ),
+    Case(
         "fields through vars, __dict__, update and star arguments",
         """
         class Box:

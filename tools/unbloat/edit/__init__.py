@@ -29,7 +29,7 @@ from unbloat.edit.edits import (
     to_json,
 )
 from unbloat.edit.render import render
-from unbloat.edit.specialise import specialise
+from unbloat.edit.specialise import first_operand, specialise
 
 __all__ = [
     "Check",
@@ -54,6 +54,7 @@ __all__ = [
     "ReplaceExpression",
     "Span",
     "Tripwire",
+    "first_operand",
     "from_json",
     "render",
     "specialise",

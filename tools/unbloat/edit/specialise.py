@@ -153,9 +153,20 @@ class _Specialiser:
             case ast.BoolOp() if node in self._changes.operands:
                 first, last = self._changes.operands[node]
                 kept = [self._expression(operand) for operand in node.values[first:last]]
-                return kept[0] if len(kept) == 1 else ast.copy_location(ast.BoolOp(node.op, kept), node)
+                return kept[0] if len(kept) == 1 else _with_operands(node, kept, first)
             case _:
                 return self.copy(node)
+
+
+def first_operand(node: ast.BoolOp) -> int:
+    """The number that the first operand of an `and`/`or` had in the legacy."""
+    return getattr(node, "first_operand", 0)
+
+
+def _with_operands(node: ast.BoolOp, kept: list[ast.expr], first: int) -> ast.BoolOp:
+    new = ast.copy_location(ast.BoolOp(node.op, kept), node)
+    vars(new)["first_operand"] = first
+    return new
 
 
 def parameters_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.arg]:

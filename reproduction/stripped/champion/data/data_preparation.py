@@ -102,7 +102,6 @@ def _split_synthetic_list(data: List[Any], name: str) -> Dict[str, List[Any]]:
     rng = random.Random(SYNTHETIC_SPLIT_SEED)
     rng.shuffle(pairs)
     n_train = max(1, int(len(pairs) * SYNTHETIC_TRAIN_FRACTION))
-    logger.info("%s: list-shaped, %d of %d pairs for training", name, n_train, len(pairs))
     return {"train": pairs[:n_train], "test": pairs[n_train:]}
 
 
@@ -314,5 +313,4 @@ def prepare_data(cfg: DictConfig):
 
     with open("task_id_map.json", "w", encoding="utf-8") as handle:
         json.dump(task_id_map, handle, indent=2)
-    logger.info("task_id_map.json written (%d tasks)", len(task_id_map))
     return train_dataset, val_dataset, task_id_map

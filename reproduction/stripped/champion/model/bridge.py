@@ -98,8 +98,5 @@ class HybridBridge(Bridge):
     ):
         raise NotImplementedError("stripped: champion/model/bridge.py:284-305")
 
-    def film_layer(self, x, context, layer, pad_mask=None):
-        raise NotImplementedError("stripped: champion/model/bridge.py:314-317")
-
     def forward(self, x, context, pad_mask=None, step=None, grid_hw=None):
         raise NotImplementedError("stripped: champion/model/bridge.py:320-325")

@@ -62,10 +62,6 @@ LOGIT_CLAMP = 10.0
 
 PAD_TOKEN = 10
 RESULTS_FILE_NAME = "final_results.json"
-LOG_FILE_NAME = "finetuning.log"
-
-# no time stamps, so that logs of two runs can be compared
-LOG_FORMAT = "%(levelname)-8s | %(name)s | %(message)s"
 
 Example = Tuple[torch.Tensor, ...]
 
@@ -139,11 +135,6 @@ class TaskFineTuner:
         self.save_dir.mkdir(parents=True, exist_ok=True)
         self.results_path = self.save_dir / RESULTS_FILE_NAME
 
-        # --- log file ---
-        self._file_handler: Optional[logging.Handler] = None
-        self._level_before: Optional[int] = None
-        self._setup_file_logging()
-
         # --- training ---
         self.max_epochs = int(_get("finetuning.max_epochs", DEFAULT_MAX_EPOCHS))
         self.learning_rate = float(_get("finetuning.learning_rate", DEFAULT_LEARNING_RATE))
@@ -177,48 +168,10 @@ class TaskFineTuner:
         self.best_checkpoints: Dict[str, str] = {}
         self.metrics_collector = TaskMetricsCollector(pad=self.pad_token_id)
 
-    # ------------------------------------------------------------------
-    # logging
-    # ------------------------------------------------------------------
-    def _setup_file_logging(self) -> None:
-        """
-        Attach a handler for log_dir/finetuning.log.
-
-        Called from ``__init__`` and again by every run, it does nothing if the handler is there already. A
-        directory that cannot be written to is not a reason to stop.
-        """
-        if getattr(self, "_file_handler", None) is not None:
-            return
-        log_dir = Path(OmegaConf.select(self.config, "logging.log_dir", default="logs"))
-        log_dir.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(log_dir / LOG_FILE_NAME, mode="a", encoding="utf-8")
-        handler.setLevel(logging.INFO)
-        handler.setFormatter(logging.Formatter(LOG_FORMAT))
-        logger.addHandler(handler)
-        self._file_handler = handler
-        # the module level is WARNING unless somebody asked for more
-        self._level_before = logger.level
-        if logger.level > logging.INFO:
-            logger.setLevel(logging.INFO)
-
-    def close_file_logging(self) -> None:
-        """Flush and remove the handler, safe to call twice."""
-        handler = getattr(self, "_file_handler", None)
-        if handler is None:
-            return
-        self._file_handler = None
-        logger.removeHandler(handler)
-        try:
-            handler.close()
-        except Exception:
-            pass
-        if self._level_before is not None:
-            logger.setLevel(self._level_before)
-
     def __del__(self):
         # notebooks drop tuners without closing them
         try:
-            self.close_file_logging()
+            pass
         except Exception:
             pass
 
@@ -300,11 +253,9 @@ class TaskFineTuner:
 
         [INFERRED] order of the arguments
         """
-        logger.info("task %s: %d training batches, %d validation batches", task_id, len(train_loader), len(val_loader))
 
         # 1. the base model, before anything is changed
         base_results = self._evaluate_base_model(task_id, test_example)
-        logger.info("task %s: base model, accuracy on the test example %.4f", task_id, base_results["accuracy"])
 
         # 2. the copy
         task_model = self._create_task_model()
@@ -318,7 +269,6 @@ class TaskFineTuner:
         # 4. back to the best epoch
         best_path = getattr(checkpoint_callback, "best_model_path", None)
         unbloat_require(best_path, "champion/model/finetune.py:489")
-        logger.info("task %s: best checkpoint %s", task_id, Path(best_path).name)
         self.best_checkpoints[task_id] = str(best_path)
         trained_dtype = next(task_model.parameters()).dtype
         task_config = getattr(task_model, "config", self.config)
@@ -441,7 +391,6 @@ class TaskFineTuner:
         base_accuracy = self._evaluate_loader(self.base_model, val_loader, f"{task_id} base")
 
         improvement = tuned_accuracy - base_accuracy
-        logger.info("task %s: sample accuracy %.4f -> %.4f", task_id, base_results["accuracy"], sample_accuracy)
 
         # --- what the trainer measured ---
         val_metrics: Dict[str, float] = {}
@@ -455,7 +404,6 @@ class TaskFineTuner:
             # copy rate, change recall, grid accuracy, ...
             if str(key).startswith("val_") and key != "val_loss":
                 val_metrics[str(key)] = float(value)
-                logger.info("task %s: %s = %.4f", task_id, key, val_metrics[str(key)])
 
         # the epoch of early stopping
         converged_epoch = int(getattr(trainer, "current_epoch", -1))
@@ -609,7 +557,7 @@ class TaskFineTuner:
         wanted = list(task_ids)
         wanted_indices = {task_id_map[task_id] for task_id in wanted if task_id in task_id_map}
 
-        def _bucket(dataset: Any, name: str) -> Dict[int, List[Example]]:
+        def _bucket(dataset: Any) -> Dict[int, List[Example]]:
             """One pass over a dataset."""
             buckets: Dict[int, List[Example]] = defaultdict(list)
             unbloat_forbid(dataset is None, "champion/model/finetune.py:1065")
@@ -622,10 +570,9 @@ class TaskFineTuner:
                 unbloat_forbid(index not in wanted_indices, "champion/model/finetune.py:1081")
                 unbloat_forbid(ctx_in is None or ctx_out is None, "champion/model/finetune.py:1084-1086")
                 buckets[index].append((src, tgt, ctx_in, ctx_out, torch.tensor(index, dtype=torch.long)))
-            logger.info("%s: %d items, %d tasks", name, len(dataset), len(buckets))
             return buckets
 
-        def _stack(samples: List[Example], task_id: str) -> Optional[Tuple[torch.Tensor, ...]]:
+        def _stack(samples: List[Example]) -> Optional[Tuple[torch.Tensor, ...]]:
             """List of samples -> five tensors."""
             if not samples:
                 return None
@@ -643,7 +590,7 @@ class TaskFineTuner:
                 contexts_in.append(ctx_in)
                 contexts_out.append(ctx_out)
             if min(counts) != most:
-                logger.debug("task %s: contexts of %d to %d pairs", task_id, min(counts), most)
+                pass
             return (
                 torch.stack([sample[0] for sample in samples]),
                 torch.stack([sample[1] for sample in samples]),
@@ -652,8 +599,8 @@ class TaskFineTuner:
                 torch.stack([sample[4] for sample in samples]),
             )
 
-        train_buckets = _bucket(train_dataset, "train")
-        val_buckets = _bucket(val_dataset, "val")
+        train_buckets = _bucket(train_dataset)
+        val_buckets = _bucket(val_dataset)
 
         data_map: Dict[str, Dict[str, Any]] = OrderedDict()
         for task_id in wanted:
@@ -661,8 +608,8 @@ class TaskFineTuner:
             data_map[task_id] = entry
             # an unknown task has no samples
             index = task_id_map.get(task_id, -1)
-            train_data = _stack(train_buckets.get(index, []), task_id)
-            val_data = _stack(val_buckets.get(index, []), task_id)
+            train_data = _stack(train_buckets.get(index, []))
+            val_data = _stack(val_buckets.get(index, []))
             unbloat_forbid(train_data is None, "champion/model/finetune.py:1134-1135")
             if val_data is None:
                 # no validation examples of this task: split
@@ -700,7 +647,6 @@ class TaskFineTuner:
 
         train_dataset = TensorDataset(*train_data)
         val_dataset = TensorDataset(*val_data)
-        logger.info("task %s: %d training, %d validation", task_id, len(train_dataset), len(val_dataset))
         task_train_loader = DataLoader(train_dataset, batch_size=FINETUNE_BATCH_SIZE, shuffle=True)
         task_val_loader = DataLoader(val_dataset, batch_size=FINETUNE_BATCH_SIZE, shuffle=False)
 
@@ -729,7 +675,6 @@ class TaskFineTuner:
 
         [INFERRED] the argument for the selection
         """
-        self._setup_file_logging()
         train_dataset = getattr(train_loader, "dataset", train_loader)
         val_dataset = val_loader
         if hasattr(val_loader, "dataset"):
@@ -749,7 +694,6 @@ class TaskFineTuner:
 
         save_results(self.results, self.results_path)
         self._log_summary()
-        self.close_file_logging()
         return self.results
 
     def _log_summary(self) -> None:
@@ -760,9 +704,8 @@ class TaskFineTuner:
         failed = self.metrics_collector.failed_tasks()
         unbloat_forbid(failed, "champion/model/finetune.py:1248")
         if done:
-            mean_base = statistics.fmean(result["base_model"]["accuracy"] for result in done)
-            mean_tuned = statistics.fmean(result["fine_tuned_model"]["accuracy"] for result in done)
-            logger.info("mean accuracy %.4f -> %.4f, %d tasks", mean_base, mean_tuned, len(done))
+            statistics.fmean(result["base_model"]["accuracy"] for result in done)
+            statistics.fmean(result["fine_tuned_model"]["accuracy"] for result in done)
 
 
 # ---------------------------------------------------------------------------
@@ -783,7 +726,6 @@ def save_results(results: Dict[str, Dict[str, Any]], path: Union[str, Path]) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as handle:
         json.dump(formatted, handle, indent=2)
-    logger.info("results of %d tasks written to %s", len(formatted), path.name)
 
 
 # ---------------------------------------------------------------------------
@@ -807,7 +749,6 @@ def load_base_model(cfg: DictConfig) -> pl.LightningModule:
     unbloat_forbid(not checkpoint_path, "champion/model/finetune.py:1304")
     unbloat_forbid(not checkpoint_path or not Path(checkpoint_path).exists(), "champion/model/finetune.py:1307-1308")
     model = create_transformer_trainer(cfg, checkpoint_path)
-    logger.info("base model loaded from %s", Path(checkpoint_path).name)
     model.eval()
     return model
 

@@ -135,8 +135,6 @@ class TransformerTrainer(pl.LightningModule):
         if isinstance(plain, dict):
             self.save_hyperparameters(plain)
 
-        self._init_file_logging(config)
-
         model_cfg = getattr(config, "model", None)
         training_cfg = getattr(config, "training", None)
 
@@ -153,7 +151,6 @@ class TransformerTrainer(pl.LightningModule):
         self.base_vocab_seen = OmegaConf.select(config, "model.V_colours", default=None)
         self.base_vocab = DEFAULT_BASE_VOCAB
         self.loss_mode = str(getattr(model_cfg, "loss_mode", "ce")).lower()
-        self.num_classes = AUGMENTED_CLASSES
 
         log_every = OmegaConf.select(config, "training.log_every_n_steps", default=None)
         self.log_every_n_steps = max(1, int(log_every))
@@ -201,14 +198,6 @@ class TransformerTrainer(pl.LightningModule):
 
         # PAD is no object
         self.dice_loss = DiceLoss(ignore_index=self.pad_token_id)
-
-        # -------------------------------------------------------------- R-Drop
-        # Liang et al. 2021. The KL is symmetric and over all classes, hedges included; whether the gate of the
-        # insertion head comes first is up to rdrop.apply_insertion_gating_for_kl.
-        # alpha from the config is the start value, the hyper-gradients may take it from here.
-        self.rdrop_cfg = getattr(config, "rdrop", None)
-        rdrop_flag = getattr(self.rdrop_cfg, "enabled", False)
-        self.rdrop_enabled = rdrop_flag
         self.rdrop = None
 
         # -------------------------------------------------------------- CEBR and gauge, the scalars
@@ -230,25 +219,13 @@ class TransformerTrainer(pl.LightningModule):
             with torch.no_grad():
                 getattr(self, name).fill_(float(hg_init[name]))
 
-        # -------------------------------------------------------------- FRM
-        # spectral: log-determinant of the tangent kernel of the last layer
-        # variance: KL under Gaussian noise on the hidden states
-        self.frm = None
-
         # -------------------------------------------------------------- hyper-gradients
         # One extra backward pass per penalty, so expect half the speed.
         self.regulariser_hypergrad = None
-        self.swa_enabled = bool(OmegaConf.select(config, "training.swa.enabled", default=False))
-        self.swa = None
         # optimizer.sam_enabled moved to model.sam_enabled in v27
         self.sam_enabled = _as_flag(
             getattr(model_cfg, "sam_enabled", False)
         )
-
-        # -------------------------------------------------------------- BAM, NoRA, experts
-        # Everything about them is in the model, here are only the flags for the penalties and the log.
-        bam_cfg = getattr(model_cfg, "bam", None)
-        self.bam_enabled = bool(getattr(bam_cfg, "enabled", False))
         # the top-level cumoe node is a leftover of a wrong override, it is not read
 
         # -------------------------------------------------------------- insertion
@@ -270,29 +247,13 @@ class TransformerTrainer(pl.LightningModule):
             self.skill_total[letter] = 0.0
 
         # one line for the run log
-        n_params = sum(p.numel() for p in self.parameters())
-        logger.info(
-            "trainer: %s, %d values, colours %s, loss %s, %d classes, rdrop %s, swa %s, frm %s",
-            model_name,
-            n_params,
-            self.base_vocab_seen,
-            self.loss_mode,
-            self.num_classes,
-            self.rdrop_enabled,
-            self.swa_enabled,
-            self.frm is not None,
-        )
+        sum(p.numel() for p in self.parameters())
 
     # ------------------------------------------------------------------
     # small readers, older than the helpers at the top of the file
     # ------------------------------------------------------------------
     def _get(self, dotted, default=None):
         raise NotImplementedError("stripped: champion/model/trainer.py:609-618")
-
-    def _cfg_attr(self, node, name):
-        """getattr that also works on dicts; a null counts as 'not there'."""
-        value = getattr(node, name, None)
-        return value
 
     def _step_is_logged(self, batch_idx):
         # batch_idx and not global_step: with accumulation the latter stands still
@@ -377,7 +338,7 @@ class TransformerTrainer(pl.LightningModule):
     # the loss of a training step
     # ------------------------------------------------------------------
     def _compute_training_loss(
-        self, src, tgt, logits, aug_grid=None, batch_idx=0
+        self, src, tgt, logits, batch_idx=0
     ):
         """
         Task loss plus every penalty that is on.
@@ -391,7 +352,7 @@ class TransformerTrainer(pl.LightningModule):
         """
         batch_size = src.size(0)
         log_now = self._step_is_logged(batch_idx)
-        loss = self._expected_cost_scalar(logits, tgt, aug_grid)
+        loss = self._expected_cost_scalar(logits, tgt)
 
         # -------------------------------------------------------------- distillation over loops
         # early iterations learn from the last one (self-distillation, after Zhang et al. 2019)
@@ -465,7 +426,6 @@ class TransformerTrainer(pl.LightningModule):
             src,
             tgt,
             logits,
-            aug_grid=aug_grid,
             batch_idx=batch_idx,
         )
         # the solver writes its statistics in every forward
@@ -481,67 +441,9 @@ class TransformerTrainer(pl.LightningModule):
         return loss
 
     # ------------------------------------------------------------------
-    # file logging
-    # ------------------------------------------------------------------
-    def _init_file_logging(self, config):
-        """
-        Give this instance its own ``train.log``.
-
-        The file lies in the run directory of hydra. Without hydra there is no log file, only the console.
-        The optuna workers build dozens of trainers in one process, so the handler is closed again in every
-        hook that could be the last one (we ran out of file descriptors in the v31 sweep).
-        """
-        self._file_handler = None
-        self._log_file_path = None
-
-        # --- where to ---
-        log_dir = None
-        try:
-            try:
-                from hydra.core.hydra_config import HydraConfig
-
-                if HydraConfig.initialized():
-                    log_dir = HydraConfig.get().runtime.output_dir
-            except ImportError:
-                # the cluster image has no hydra
-                log_dir = None
-            if log_dir is None:
-                raise ValueError("no run directory")
-        except Exception as e:
-            log_dir = OmegaConf.select(config, "logging.log_dir", default=None)
-            unbloat_forbid(log_dir is None, "champion/model/trainer.py:1920")
-
-        # --- the handler ---
-        os.makedirs(str(log_dir), exist_ok=True)
-        self._log_file_path = os.path.join(str(log_dir), "train.log")
-        # delay: the file appears with the first record
-        handler = logging.FileHandler(self._log_file_path, mode="a", encoding="utf-8", delay=True)
-        # no time stamps, so that two logs can be diffed
-        handler.setFormatter(logging.Formatter("%(levelname)s | %(name)s | %(message)s"))
-        level_name = str(getattr(getattr(config, "logging", None), "level", "INFO"))
-        handler.setLevel(getattr(logging, level_name.upper(), logging.INFO))
-        logger.addHandler(handler)
-        self._file_handler = handler
-
-    def _close_file_handler(self):
-        """Flush, detach and close the handler of this instance. Safe to call twice (or from __del__)."""
-        handler = getattr(self, "_file_handler", None)
-        if handler is None:
-            return
-        try:
-            self._file_handler = None
-            logger.removeHandler(handler)
-            if hasattr(handler, "flush"):
-                handler.flush()
-            handler.close()
-        except Exception:
-            # interpreter shutdown
-            pass
-
-    # ------------------------------------------------------------------
     # slots, insertion gating, expected cost
     # ------------------------------------------------------------------
-    def _compute_slot_state(self, logits, aug_grid=None):
+    def _compute_slot_state(self, logits):
         """
         Which slots are still to be written: True = open, False = complete.
 
@@ -560,9 +462,6 @@ class TransformerTrainer(pl.LightningModule):
         [INFERRED] the meaning of aug_grid.
         """
         state = torch.ones(logits.shape[:-1], dtype=torch.bool, device=logits.device)
-
-        # (a) augmented grid (H-Net loaders), it may be cropped differently
-        unbloat_forbid(isinstance(aug_grid, torch.Tensor), "champion/model/trainer.py:1979-1981")
         pad_marks_complete = OmegaConf.select(self.config, "model.insertion.pad_marks_complete", default=False)
         pad_marks_complete = bool(pad_marks_complete)
         return state
@@ -586,14 +485,14 @@ class TransformerTrainer(pl.LightningModule):
         # nothing is complete, the usual case
         return logits
 
-    def _expected_cost_scalar(self, logits, tgt, aug_grid=None):
+    def _expected_cost_scalar(self, logits, tgt):
         """
         Expected-cost loss of a batch, mean over the non-PAD cells.
 
         costs -> risk exponent from the entropy -> expected cost + anchor + entropy floor. PAD cells belong
         to the canvas and are included: the model has to learn where a grid ends.
         """
-        slot_state = self._compute_slot_state(logits, aug_grid)
+        slot_state = self._compute_slot_state(logits)
         logits = self._apply_insertion_gating(logits, slot_state)
 
         cfg = self.config
@@ -825,7 +724,7 @@ class TransformerTrainer(pl.LightningModule):
         # --- insertion gating (needs a slot that is complete) ---
         eval_gating = bool(OmegaConf.select(self.config, "model.insertion.eval_gating", default=False))
         eval_gating = bool(getattr(self, "insertion_enabled", False))
-        slot_state = self._compute_slot_state(logits, aug_grid)
+        slot_state = self._compute_slot_state(logits)
         logits = self._apply_insertion_gating(logits, slot_state)
         unbloat_forbid("slot_state" in locals() and not bool(slot_state.all()), "champion/model/trainer.py:2672-2673")
 
@@ -999,7 +898,7 @@ class TransformerTrainer(pl.LightningModule):
         unbloat_forbid(logits is None, "champion/model/trainer.py:2884")
 
         # gate like in the validation
-        slot_state = self._compute_slot_state(logits, aug_grid)
+        slot_state = self._compute_slot_state(logits)
         logits = self._apply_insertion_gating(logits, slot_state)
 
         with torch.no_grad():
@@ -1088,16 +987,13 @@ class TransformerTrainer(pl.LightningModule):
         self._leave_swa_evaluation()
 
     def on_validation_end(self):
-        # TODO: the sanity check ends here as well, so most runs have an empty train.log
-        self._close_file_handler()
+        pass
 
     def on_fit_end(self):
         """SWA first, the temperature belongs to the final weights."""
-        self._close_file_handler()
 
     def on_train_end(self):
         """Report the R-Drop counters."""
-        self._close_file_handler()
 
     def on_test_epoch_start(self):
         self._reset_skills()
@@ -1109,20 +1005,18 @@ class TransformerTrainer(pl.LightningModule):
 
     def on_test_end(self):
         self._close_sar_adapter()
-        self._close_file_handler()
 
     def on_predict_end(self):
-        self._close_file_handler()
+        pass
 
     def teardown(self, stage=None):
         """Last chance to put things back, Lightning calls this after an exception too."""
         self._leave_swa_evaluation()
         self._close_sar_adapter()
-        self._close_file_handler()
 
     def __del__(self):
         try:
-            self._close_file_handler()
+            pass
         except Exception:
             pass
 
@@ -1226,10 +1120,6 @@ class TransformerTrainer(pl.LightningModule):
         self.sam_enabled = optimizer_name == "sam"
         if sam_flag and not self.sam_enabled:
             sam_flag = False
-        peft_ids = set()
-
-        adapter_modules = []
-        lora_modules = []
         from .peft.lora_linear import LoRALinear, PackedLoRA
         from .peft.nora import NoRAActivation
         from .peft.ponder_phi import PonderPhi
@@ -1239,17 +1129,11 @@ class TransformerTrainer(pl.LightningModule):
             if isinstance(module, (LoRALinear, PackedLoRA)):
                 raise NotImplementedError("stripped: champion/model/trainer.py:3455")
 
-        for index, module in enumerate(adapter_modules):
-            raise NotImplementedError("stripped: champion/model/trainer.py:3470-3479")
-        for module in lora_modules:
-            raise NotImplementedError("stripped: champion/model/trainer.py:3482-3488")
-
         # -------------------------------------------------------------- the rest
         base_params = []
         for p in self.parameters():
             if not p.requires_grad:
                 continue
-            unbloat_forbid(id(p) in peft_ids, "champion/model/trainer.py:3506")
             base_params.append(p)
         optimizer = torch.optim.Adam(base_params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 

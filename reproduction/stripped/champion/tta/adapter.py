@@ -8,7 +8,7 @@ entropy collapses, everything is reset.
 """
 
 from .. import pinned
-from ..pinned import unseen as unbloat_unseen, forbid as unbloat_forbid
+from ..pinned import unseen as unbloat_unseen, forbid as unbloat_forbid, require as unbloat_require
 import copy
 import math
 from typing import Any, Callable, Dict, List, Optional
@@ -72,12 +72,8 @@ class SARAdapter:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         o = self.cfg.optimizer
-        if o.name == "sgd":
-            return torch.optim.SGD(self.parameters, lr=o.lr, momentum=o.momentum, weight_decay=o.weight_decay)
-        if o.name == "adam":
-            betas = (o.momentum, 0.999)
-            return torch.optim.Adam(self.parameters, lr=o.lr, betas=betas, weight_decay=o.weight_decay)
-        raise ValueError(f"unknown model.sar.optimizer.name {o.name!r}")
+        unbloat_require(o.name == "sgd", "champion/tta/adapter.py:94-97")
+        return torch.optim.SGD(self.parameters, lr=o.lr, momentum=o.momentum, weight_decay=o.weight_decay)
 
     def close(self) -> None:
         pass

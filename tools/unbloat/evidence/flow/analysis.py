@@ -438,7 +438,10 @@ class Flow(Expressions):
         stores = self._stores.of(owner, name) or []
         if method is not None and not stores:
             return frozenset() if self._program.module_of[method].parents[method] in ancestors else None
-        if not stores or not self._stores.are_construction(stores):
+        if any(store.deletes for store in stores):
+            return None
+        stores = [store for store in stores if self._stores.are_construction([store])]
+        if not stores:
             return None
         makers = [one for one in self._program.family(owner) if has_constructor(one)]
         parts: list[Atoms] = []

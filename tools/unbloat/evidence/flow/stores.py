@@ -23,6 +23,14 @@ class Store:
     value: ast.expr | None
     field_of: ast.ClassDef | None = None  # the dataclass whose constructor stores it
 
+    @property
+    def deletes(self) -> bool:
+        """Whether it takes the attribute away, or may."""
+        match self.node:
+            case ast.Attribute(ctx=ast.Del()) | ast.Call(func=ast.Name(id="delattr")):
+                return True
+        return False
+
 
 class Stores:
     """The attribute stores of a program."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unbloat.edit import DropFilter, DropStatement, Edit, KeepArm, KeepBranch, KeepOperands, Span
+from unbloat.edit import DropFilter, DropStatement, Edit, KeepArm, KeepBranch, KeepOperands, Span, first_operand
 from unbloat.evidence import LOUD, Module, Support, joined
 from unbloat.evidence.support import type_of
 from unbloat.plan.example import Example
@@ -166,6 +166,33 @@ EXAMPLES = (
             return len(values), extra
         """,
     ),
+    Example(
+        "a leading operand; what data can decide stays",
+        first=("fold decisions", "drop dead stores"),
+        before="""
+        class Box:
+            def __init__(self):
+                self.lid = None
+
+        def run(cfg, size=1):
+            box = Box()
+            if cfg.strict and box.lid is not None and size > 3:
+                size = box.lid
+            return size
+        """,
+        after="""
+        class Box:
+            def __init__(self):
+                self.lid = None
+
+        def run(cfg, size=1):
+            box = Box()
+            if box.lid is not None and size > 3:
+                size = box.lid
+            return size
+        """,
+        config={"strict": True},
+    ),
 )
 
 
@@ -234,8 +261,6 @@ def _empty_loop(view: View, module: Module, node: ast.For) -> Removal | None:
 def _operands(view: View, module: Module, node: ast.BoolOp) -> Iterator[tuple[Removal, list[ast.expr]]]:
     """Leading operands that never decide go; the first that always decides is the last to stay."""
     decides = isinstance(node.op, ast.Or)
-    if not _is_whole(view, module, node):
-        return
     first, last = 0, len(node.values)
     support = Support()
     # Only an unbroken run of operands from the left: each is reached because those before it let it be.
@@ -255,19 +280,13 @@ def _operands(view: View, module: Module, node: ast.BoolOp) -> Iterator[tuple[Re
         return
     dropped = [*node.values[:first], *node.values[last:]]
     reason = f"`{ast.unparse(node)}` keeps operand{'s' if last - first > 1 else ''} {first + 1} to {last}"
-    edit = KeepOperands(Span.of(node), first, last)
+    before = first_operand(node)
+    edit = KeepOperands(Span.of(node), before + first, before + last)
     yield Removal(module.file, edit, NAME, Evidence.PINNED, reason, Span.of(node), lines_of(dropped), support), dropped
 
 
-def _is_whole(view: View, module: Module, node: ast.BoolOp) -> bool:
-    """Whether all of the legacy's operands are still there, so that their numbers are the legacy's."""
-    numbers = {site.index for site in view.facts.counts.get(module.file, {}) if site.span == Span.of(node)}
-    return not numbers or max(numbers) == len(node.values) - 2
-
-
 def _operand_outcome(view: View, module: Module, node: ast.BoolOp, index: int, operand: ast.expr) -> bool | None:
-    outcomes = view.facts.outcomes(module.file, Span.of(node), "operand", index)
-    return outcomes.only
+    return view.facts.outcomes(module.file, Span.of(node), "operand", first_operand(node) + index).only
 
 
 def _outcome(view: View, module: Module, node: ast.stmt | ast.expr, test: ast.expr, kind: str) -> bool | None:

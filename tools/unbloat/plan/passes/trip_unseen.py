@@ -14,7 +14,7 @@ import ast
 import json
 from collections.abc import Iterator
 
-from unbloat.edit import CutTry, Edit, ReplaceExpression, Span, Tripwire
+from unbloat.edit import CutTry, Edit, ReplaceExpression, Span, Tripwire, first_operand
 from unbloat.evidence import LOUD, Module
 from unbloat.evidence.instrument import Site
 from unbloat.plan.blocks import blocks_of
@@ -313,7 +313,7 @@ def _wires_of(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Remov
         case ast.BoolOp():
             decides = isinstance(node.op, ast.Or)
             for index in range(len(node.values) - 1):
-                if facts.outcomes(file, Span.of(node), "operand", index).only is decides:
+                if facts.outcomes(file, Span.of(node), "operand", first_operand(node) + index).only is decides:
                     for operand in node.values[index + 1 :]:
                         yield from _arm(module, operand)
                     return
