@@ -108,6 +108,14 @@ def challenge(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Strip random programs and use them in other ways: silence fails; `-- --programs 2000` says how many."""
+    prepare(session, "tests")
+    session.run("python", "-m", "tests.fuzz.run", *session.posargs)
+    session.run("python", "docs/generate.py", "results")
+
+
+@nox.session(default=False)
 def standalone(session: nox.Session) -> None:
     """Bundle the champion, and use it where only its own requirements are installed."""
     folder = Path(session.create_tmp()) / "champion"

@@ -48,6 +48,7 @@ def results_pages(docs: Path) -> dict[Path, str]:
         for path in sorted((docs / "examples").glob("*.json"))
         if not path.name.endswith(".challenge.json")
     }
+    fuzz = _read(docs / "results.fuzz.json")
     parts = [
         INTRODUCTION,
         _goals(figures, challenge, examples),
@@ -55,6 +56,7 @@ def results_pages(docs: Path) -> dict[Path, str]:
         _survivors(figures),
         _verbatim(figures),
         _challenges(challenge),
+        _fuzz(fuzz),
         _examples(examples),
         _time(figures),
         _memory(figures),
@@ -219,6 +221,32 @@ def _challenges(challenge: dict[str, Any] | None) -> str:
         f"{len(challenge['changes'])} of {challenge['possible']} possible changes of a pin, one at a time, on both trees.\n\n"
         + _table(("outcome", "changes"), challenge["counts"].items())
         + "".join(["\nSilent:\n\n", *silent] if silent else [])
+    )
+
+
+FUZZ_VERDICTS = {
+    "identical": "identical",
+    "loud": "loud: the stripped package raises, and the legacy does not",
+    "undefined": "both raise",
+    "quieter": "quieter: the legacy raises while it computes something that nobody reads",
+    "silent": "**silent**",
+}
+
+
+def _fuzz(fuzz: dict[str, Any] | None) -> str:
+    if fuzz is None:
+        return ""
+    counts = fuzz["verdicts"]
+    return (
+        "## Random programs\n\n"
+        + _prose(
+            f"`nox -s fuzz` writes programs full of flags, strips each under one config, and uses legacy and stripped in other "
+            f"ways: {fuzz['programs']} programs, {fuzz['uses']} uses, {fuzz['crashes']} crashes of the tool. The gate refused "
+            f"{fuzz['rejected']} of {sum(fuzz['accepted'].values()) + fuzz['rejected']} removals."
+        )
+        + _table(("outcome", "uses"), [(shown, counts[verdict]) for verdict, shown in FUZZ_VERDICTS.items()])
+        + "\n"
+        + _table(("pass", "removals"), fuzz["accepted"].items())
     )
 
 

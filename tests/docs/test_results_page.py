@@ -145,6 +145,24 @@ def test_a_silent_change_is_named(tmp_path: Path) -> None:
     assert "Silent:\n\n- model.width: 4 → 5\n" in found
 
 
+def test_random_programs_are_shown_once_there_are_figures(tmp_path: Path) -> None:
+    assert "Random programs" not in pages(tmp_path, FIGURES)["results.md"]
+    verdicts = {"identical": 30, "loud": 9, "undefined": 0, "quieter": 0, "silent": 1}
+    fuzz = {
+        "programs": 2,
+        "unusable": 0,
+        "uses": 40,
+        "verdicts": verdicts,
+        "crashes": 0,
+        "rejected": 1,
+        "accepted": {"simplify": 3},
+    }
+    (tmp_path / "results.fuzz.json").write_text(json.dumps(fuzz))
+    found = pages(tmp_path, FIGURES)["results.md"]
+    assert "2 programs, 40 uses, 0 crashes" in found and "The gate refused 1 of 4" in found.replace("\n", " ")
+    assert "| **silent** | 1 |\n" in found and "| simplify | 3 |\n" in found
+
+
 def test_a_run_that_was_resumed_tells_no_total(tmp_path: Path) -> None:
     figures = {**FIGURES, "took": {"model": TOOK, "final": {**TOOK, "resumed": True}}}
     found = pages(tmp_path, figures)["results.md"]

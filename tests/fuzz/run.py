@@ -66,13 +66,13 @@ def figures(trials: Sequence[Trial]) -> dict[str, object]:
 def tried(seeds: Sequence[int], workers: int, state: Path) -> list[Trial]:
     """Each seed's trial, in the order of the seeds; those that `state` holds are not made again."""
     done = {one.seed: one for one in _before(state)}
-    state.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(state, "".join(map(_line, done.values())))
     with state.open("a", encoding="utf-8") as log, ProcessPoolExecutor(workers, initializer=_start) as pool:
         running = {pool.submit(_run, seed): seed for seed in seeds if seed not in done}
         for number, future in enumerate(as_completed(running), 1):
             one = _outcome(running[future], future)
             done[one.seed] = one
-            log.write(json.dumps(one.to_json()) + "\n")
+            log.write(_line(one))
             log.flush()
             if number % SHOWN_EVERY == 0 or one.silent or one.crash:
                 print(_progress(done, len(seeds), one), file=sys.stderr, flush=True)
@@ -83,6 +83,10 @@ def _progress(done: dict[int, Trial], wanted: int, latest: Trial) -> str:
     found = figures(list(done.values()))
     what = "SILENT" if latest.silent else "CRASH" if latest.crash else "seed"
     return f"{len(done)} of {wanted}: {found['verdicts']}, {found['crashes']} crashes; {what} {latest.seed}"
+
+
+def _line(one: Trial) -> str:
+    return json.dumps(one.to_json()) + "\n"
 
 
 def _before(state: Path) -> Iterator[Trial]:
