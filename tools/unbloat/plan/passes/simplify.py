@@ -1,4 +1,4 @@
-"""Compute what inlined options leave behind: `x or False`, `not False`, `a if False else b`, `x = x`.
+"""Compute what inlined options leave behind: `x or False`, `not False`, `None is None`, `a if False else b`, `x = x`.
 
 Safe because only constants that another pass wrote take part, whose pins the guard holds; because an operand that goes leaves
 no trace; and because a truth value takes the place of another value only where nothing but truth is asked for.
@@ -46,6 +46,26 @@ EXAMPLES = (
         first=("inline options",),
     ),
     Example(
+        "a comparison with `None`, which Python would warn of if a text stood in it",
+        before="""
+        class Box:
+            def __init__(self, size, mode="first", hook=None):
+                self.parts = (size, mode is None, hook is not None, hook is size)
+
+        def run(cfg, size=3):
+            return Box(size).parts
+        """,
+        after="""
+        class Box:
+            def __init__(self, size, mode="first", hook=None):
+                self.parts = (size, False, False, None is size)
+
+        def run(cfg, size=3):
+            return Box(size).parts
+        """,
+        first=("inline options",),
+    ),
+    Example(
         "a variable that is given its own value",
         before="""
         def run(cfg, value=1):
@@ -85,6 +105,11 @@ def propose(view: View) -> Iterator[Removal]:
             case ast.IfExp(test=test) if _is_inlined(test):
                 assert isinstance(test, ast.Constant)
                 found = KeepArm(Span.of(node), bool(test.value)), [], NOTHING
+            case ast.Compare(left=left, ops=[ast.Is() | ast.IsNot() as operator], comparators=[ast.Constant(value=None)]):
+                if _is_inlined(left):
+                    assert isinstance(left, ast.Constant)
+                    truth = (left.value is None) is isinstance(operator, ast.Is)
+                    found = ReplaceExpression(Span.of(node), repr(truth)), [], NOTHING
             case ast.BoolOp():
                 found = _operation(view, module, node)
         if found is None:
