@@ -155,6 +155,7 @@ class Modules(Expressions):
         return [
             *[self._layer] * 4, *[self._settings] * 3, *[self._scaled] * 3, *[self._lazy] * 2, self._registry,
             *[self._plain_try] * 2, *[self._note] * 2, *[self._inlined] * 2,
+            *[self._introspection] * 2, *[self._roundabout] * 2, self._patched_part,
         ]  # fmt: skip
 
     def _layer(self, depth: int) -> str:
@@ -274,6 +275,56 @@ class Modules(Expressions):
         )
         call = self._pick("x", "x", f"x, {self.data()}", f"x, mode={self.flag()}", f"x, {default}")
         return f"def {function}(y, strict={default}, mode={other}):\n    {body}\nout.append({function}({call}))"
+
+    def _introspection(self, depth: int) -> str:
+        """What code can find out about functions and objects without using them."""
+        function = self._pick("parts.scaled", "parts.handed", "parts.Layer", "parts.Settings")
+        options = f"{{'wide': {self.flag()}, 'mode': {self._pick('cfg.mode', self.flag())}, 'extra': x}}"
+        name, layer = self.name("known"), self.name("layer")
+        about = self._pick("unread", "extra", "calls", "residual", "size")
+        filtered = f"{{key: value for key, value in {options}.items() if key in {name}}}"
+        return self._pick(
+            f"{name} = inspect.signature(parts.scaled).parameters\nout.append(parts.scaled(x, **{filtered}))",
+            f"{name} = parts.handed.__code__.co_varnames\nout.append(parts.handed(x, **{filtered}))",
+            f"out.append(sorted(inspect.signature({function}).parameters))",
+            "out.append(parts.scaled.__defaults__)",
+            "out.append([field.name for field in fields(parts.Settings)])",
+            f"{layer} = parts.Layer(x)\nout.append(hasattr({layer}, {about!r}))",
+            f"{layer} = parts.Layer(x)\nout.append(str(operator.attrgetter('inner.parts', 'calls')({layer})))",
+            f"{layer} = parts.Layer(x)\nif {self.data()}:\n    out.append({about!r} in vars({layer}))\nout.append({layer}(x))",
+            f"out.append(parts.Settings({self.flag()}) == parts.Settings())",
+            "out.append(getattr(parts.Layer(x), {'first': 'size', 'second': 'unread'}[cfg.mode]))",
+        )
+
+    def _roundabout(self, depth: int) -> str:
+        """Calls that do not look like calls."""
+        layer = self.name("layer")
+        return self._pick(
+            "out.append(list(map(parts.scaled, items)))",
+            "out.append(sorted(items, key=parts.scaled))",
+            "out.append(functools.reduce(parts.scaled, items, 1))",
+            f"out.append(list(map(parts.scaled, items, [2] * 9, [{self.flag()}] * 9)))",
+            f"{layer} = parts.Layer(x, {self.flag()})\nout.append(copy.copy({layer})(x))",
+            f"{layer} = parts.Layer(x, {self.flag()})\nout.append({layer}.__class__(3)(x))",
+            f"{layer} = parts.Layer(x)\nout.append(parts.Layer.after({layer}, x, {self.flag()}))",
+            f"{layer} = parts.Layer(x)\nout.append(list(map({layer}, items)))",
+            f"{layer} = parts.Layer(x)\nout.append(getattr({layer}, 'after')(x, {self.data()}))",
+            f"out.append(apply(parts.scaled, x, 1, {self.flag()}))",
+            f"out.append(parts.scaled(*[x, 2, {self.flag()}][: 2 + bool({self.data()})]))",
+        )
+
+    def _patched_part(self, depth: int) -> str:
+        change = self._pick(
+            f"parts.LEVEL = {self.flag()}",
+            "setattr(parts, 'LEVEL', 1)",
+            "parts.scaled = lambda x, *rest, **options: -x",
+            f"parts.Layer.kind = {self.flag()}",
+            "parts.Layer.after = lambda self, y, twice=False: (y, twice)",
+            "parts._REGISTRY['layer'] = parts.Inner",
+        )
+        return (
+            f"if {self.data()}:\n    {change}\nout.append((parts.LEVEL, parts.Layer.kind, parts.scaled(x), parts.Layer(x)(2)))"
+        )
 
     # -- the modules, and uses of them from outside --------------------------------------------------------------
 

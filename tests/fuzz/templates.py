@@ -1,10 +1,10 @@
 """What every program starts with: helpers, classes and a second module, with holes for what differs."""
 
 HEADER = """
-import copy, functools, itertools, logging, os
+import copy, functools, inspect, itertools, logging, operator, os
 from collections import namedtuple
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
 
 from omegaconf import OmegaConf
