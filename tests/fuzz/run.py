@@ -68,14 +68,17 @@ def tried(seeds: Sequence[int], workers: int, state: Path) -> list[Trial]:
     done = {one.seed: one for one in _before(state)}
     replace_text(state, "".join(map(_line, done.values())))
     with state.open("a", encoding="utf-8") as log, ProcessPoolExecutor(workers, initializer=_start) as pool:
-        running = {pool.submit(_run, seed): seed for seed in seeds if seed not in done}
-        for number, future in enumerate(as_completed(running), 1):
-            one = _outcome(running[future], future)
-            done[one.seed] = one
-            log.write(_line(one))
-            log.flush()
-            if number % SHOWN_EVERY == 0 or one.silent or one.crash:
-                print(_progress(done, len(seeds), one), file=sys.stderr, flush=True)
+        try:
+            running = {pool.submit(_run, seed): seed for seed in seeds if seed not in done}
+            for number, future in enumerate(as_completed(running), 1):
+                one = _outcome(running[future], future)
+                done[one.seed] = one
+                log.write(_line(one))
+                log.flush()
+                if number % SHOWN_EVERY == 0 or one.silent or one.crash:
+                    print(_progress(done, len(seeds), one), file=sys.stderr, flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)  # After Ctrl-C nobody waits for the rest.
     return [done[seed] for seed in seeds]
 
 
