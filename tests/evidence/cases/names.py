@@ -404,4 +404,36 @@ CASES = (
         calls=(run("plain"),),
         other_calls=((run("wi" + "de"),),),
     ),
+    Case(
+        "an import for the sake of what it registers, in a registry with a default",
+        """
+        from pkg import wide
+        from pkg.registry import SIZES
+
+        def run(cfg, name, x=3):
+            return SIZES.known.get(name, abs)(x)
+        """,
+        calls=(run("plain"),),
+        other_calls=((run("wi" + "de"),),),
+        modules={
+            "registry": """
+            class Registry:
+                def __init__(self):
+                    self.known = {}
+
+                def register(self, one):
+                    self.known[one.__name__.lower()] = one
+                    return one
+
+            SIZES = Registry()
+            """,
+            "wide": """
+            from pkg.registry import SIZES
+
+            @SIZES.register
+            def Wide(x):
+                return x * 2
+            """,
+        },
+    ),
 )

@@ -17,7 +17,7 @@ from typing import TypeAlias
 from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.program import Module, Program
-from unbloat.evidence.scopes import Scope
+from unbloat.evidence.registers import may_keep_book
 
 Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -97,24 +97,11 @@ class References:
             function = decorator.func if isinstance(decorator, ast.Call) else decorator
             if ast.unparse(function).startswith("torch.jit."):
                 return True  # it compiles what it gets, and warns
-            if self._may_keep_book(module, scope, function):
+            if may_keep_book(self._program, module, scope, function):
                 return True
         if not isinstance(definition, ast.ClassDef):
             return False
         return bool(definition.keywords) or (self._registers and bool(self._program.bases(definition)[0]))
-
-    def _may_keep_book(self, module: Module, scope: Scope, decorator: ast.expr) -> bool:
-        """Whether a decorator is the package's own, like `MODELS.register()`, or one from elsewhere that says it registers."""
-        if isinstance(decorator, ast.Attribute) and decorator.attr in ("setter", "getter", "deleter"):
-            return False
-        root = decorator
-        while isinstance(root, ast.Attribute | ast.Call | ast.Subscript):
-            root = root.func if isinstance(root, ast.Call) else root.value
-        if not isinstance(root, ast.Name) or scope.resolve(root.id) is None:
-            return False  # a builtin
-        source = self._program.imported_module(module, scope, root.id)
-        is_foreign = isinstance(source, str) and source.partition(".")[0] != module.name.partition(".")[0]
-        return not is_foreign or "register" in _last_name(decorator)
 
     def _may_be_looked_up(self, name: str) -> bool:
         """Whether a name that is put together may be this one: `getattr(self, "_on_" + kind, None)` asks quietly."""

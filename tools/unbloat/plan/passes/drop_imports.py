@@ -1,9 +1,9 @@
 """Drop imports whose name nobody reads.
 
 Safe because the name is not read in its scope, not exported to another module, workload or `__all__`, and not mentioned
-in a string. What an import does besides binding a name (registering something, drawing a random number) is what the
-goldens are for. An import of a package's `__init__` file stays if another module reaches what it loads through the package;
-`from __future__` stays as it is.
+in a string, and what it loads registers nothing, by a decorator or by a call that says so. What else an import does
+besides binding a name (drawing a random number) is what the goldens are for. An import of a package's `__init__` file stays
+if another module reaches what it loads through the package; `from __future__` stays as it is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from unbloat.edit import DropAlias, Span
 from unbloat.evidence import Module
 from unbloat.evidence.references import module_exports, names_in_strings
+from unbloat.evidence.registers import loaded_by, registering_modules
 from unbloat.evidence.related import absolute_name
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
@@ -61,6 +62,7 @@ EXAMPLES = (
 def propose(view: View) -> Iterator[Removal]:
     """Every import alias without a reader."""
     exports = module_exports(view.program)
+    registering = registering_modules(view.program)
     for module, node in view.nodes():
         if not isinstance(node, ast.alias) or node.name == "*":
             continue
@@ -71,6 +73,8 @@ def propose(view: View) -> Iterator[Removal]:
         if _loads_what_others_reach(module, statement, exports):
             continue
         name = node.asname or (node.name if isinstance(statement, ast.ImportFrom) else node.name.partition(".")[0])
+        if _is_first_to_register(view, module, statement, node, registering):
+            continue
         if not _is_read(view, module, statement, name, exports):
             yield Removal(
                 module.file,
@@ -81,6 +85,16 @@ def propose(view: View) -> Iterator[Removal]:
                 Span.of(node),
                 lines_of([node]),
             )
+
+
+def _is_first_to_register(
+    view: View, module: Module, statement: ast.Import | ast.ImportFrom, alias: ast.alias, registering: frozenset[str]
+) -> bool:
+    """Whether a name is the first of its statement that loads a module which registers something."""
+    loaded = loaded_by(module, statement, alias, view.program) & registering
+    for other in statement.names[: statement.names.index(alias)]:
+        loaded -= loaded_by(module, statement, other, view.program)
+    return bool(loaded)
 
 
 def _is_read(view: View, module: Module, statement: ast.stmt, name: str, exports: frozenset[tuple[str, str]]) -> bool:
