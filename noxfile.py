@@ -11,7 +11,15 @@ SUBJECT = "reproduction/strip.toml"
 STATUS = "docs/progress/STATUS.md"
 RESULTS = "docs/results"
 CONSTRAINTS = "reproduction/constraints.txt"
-EXAMPLES = ("x_transformers", "pytorch_forecasting")
+EXAMPLES = (
+    "x_transformers",
+    "pytorch_forecasting",
+    "linformer",
+    "metric_learning",
+    "performer",
+    "tabnet",
+    "torchdiffeq",
+)
 
 nox.needs_version = ">=2024.10.9"
 nox.options.sessions = ["tests"]
