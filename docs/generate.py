@@ -9,6 +9,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+from field_page import field_pages
 from legacy_page import PACKAGE, legacy_page
 from missing_source import inferences_block
 from results_page import results_pages
@@ -87,12 +88,18 @@ def pages() -> dict[Path, str]:
     }
     found = {path: with_block(path.read_text(encoding="utf-8"), *block) for path, block in blocks.items()}
     found |= {docs / "passes.md": passes_page(), docs / "legacy.md": legacy_page()}
-    return found | training_pages(ROOT / "weights", docs) | results_pages(docs)
+    return found | training_pages(ROOT / "weights", docs) | figures_pages()
+
+
+def figures_pages() -> dict[Path, str]:
+    """Those that follow from the figures of strips."""
+    docs = ROOT / "docs"
+    return results_pages(docs) | field_pages(docs, ROOT / "reproduction" / "examples")
 
 
 def main() -> int:
     stale = []
-    for path, text in (results_pages(ROOT / "docs") if "results" in sys.argv else pages()).items():
+    for path, text in (figures_pages() if "results" in sys.argv else pages()).items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             stale.append(path.relative_to(ROOT).as_posix())
             if "--check" not in sys.argv:

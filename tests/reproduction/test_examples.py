@@ -33,6 +33,12 @@ def test_an_example_is_complete(folder: Path) -> None:
     assert f'"{folder.name}"' in (ROOT / "noxfile.py").read_text()
 
 
+@pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
+def test_nothing_is_tuned(folder: Path) -> None:
+    """docs/field.md says so."""
+    assert tomllib.loads((folder / "strip.toml").read_text()).keys() == {"subject", "golden"}
+
+
 def test_the_champion_knows_nothing_of_them() -> None:
     champion = load_subject(ROOT / "reproduction" / "strip.toml")
     assert EXAMPLES and not any("examples" in path.parts for path in champion.outside())

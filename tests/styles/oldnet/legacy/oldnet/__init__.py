@@ -1,0 +1,2 @@
+from .registry import DATASETS, LOSSES, MODELS, build
+from .runner import Runner
