@@ -94,22 +94,28 @@ class Program:
     def definition(self, module: Module, scope: Scope, name: str) -> tuple[Module, Binding] | None:
         """The one binding of a name, followed through the package's own imports; None if there is not exactly one."""
         holder = scope.resolve(name)
-        if holder is None or len(holder.bindings[name]) != 1:
-            return None
-        binding = holder.bindings[name][0]
-        if binding.kind != "import":
-            return module, binding
-        return self._imported(module, binding)
+        seen: set[ast.AST] = set()
+        while holder is not None and len(holder.bindings[name]) == 1:
+            binding = holder.bindings[name][0]
+            if binding.kind != "import":
+                return module, binding
+            found = None if binding.node in seen else self._imported(module, binding.node)
+            if found is None:
+                return None  # from elsewhere, or in a circle: `from . import part` in a package names the part itself
+            seen.add(binding.node)
+            module, name = found
+            holder = module.scopes.module
+        return None
 
-    def _imported(self, module: Module, binding: Binding) -> tuple[Module, Binding] | None:
-        alias = binding.node
+    def _imported(self, module: Module, alias: ast.AST) -> tuple[Module, str] | None:
+        """The module of the package that binds what an import names, and the name there."""
         statement = module.parents[alias]
         if not isinstance(alias, ast.alias) or not isinstance(statement, ast.ImportFrom):
             return None
         source = self._by_name.get(absolute_name(module.name, module.file, statement))
         if source is None or alias.name not in source.scopes.module.bindings:
             return None
-        return self.definition(source, source.scopes.module, alias.name)
+        return source, alias.name
 
     def imported_module(self, module: Module, scope: Scope, name: str) -> Module | str | None:
         """The module that a name stands for: one of the package, or the dotted name of another's."""
