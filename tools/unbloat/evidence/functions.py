@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from weakref import WeakKeyDictionary
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.program import FUNCTIONS, Module
 from unbloat.evidence.scopes import Function
 
+# Trees are never changed in place, so what was found out about a function holds as long as it is in use.
+_OWN_NODES: WeakKeyDictionary[ast.AST, tuple[ast.AST, ...]] = WeakKeyDictionary()
 
-def own_nodes(function: ast.AST) -> Iterable[ast.AST]:
+
+def own_nodes(function: ast.AST) -> tuple[ast.AST, ...]:
     """The nodes of a function, without those of functions and classes nested in it."""
+    if (known := _OWN_NODES.get(function)) is not None:
+        return known
+    found: list[ast.AST] = []
     pending = list(ast.iter_child_nodes(function))
     while pending:
         node = pending.pop()
-        yield node
+        found.append(node)
         if not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             pending.extend(ast.iter_child_nodes(node))
+    return _OWN_NODES.setdefault(function, tuple(found))
 
 
 def default_of(function: Function, name: str) -> ast.expr | None:

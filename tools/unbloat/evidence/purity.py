@@ -8,14 +8,14 @@ something, and its calls are not dropped. Logging counts as nothing, by contract
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.functions import own_nodes
 from unbloat.evidence.instrument import CONSUMERS, consumes
 from unbloat.evidence.names import CONFIG_FUNCTIONS, PURE_FUNCTIONS, PURE_METHODS
-from unbloat.evidence.program import FUNCTIONS, Module, Program
+from unbloat.evidence.program import FUNCTIONS, Callee, Module, Program
 from unbloat.evidence.scopes import Function, Scope
 from unbloat.evidence.special import is_plain, operands, special_methods
 from unbloat.subject import Contract
@@ -47,6 +47,12 @@ class Purity:
         self._facts = facts
         self._contract = contract
         self._functions: dict[Function, bool] = {}
+        self._checking: dict[Function, bool] = {}
+        self._called: dict[Function, list[Callee]] = {}
+        self._functions_named: dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
+        for node in program.module_of:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                self._functions_named.setdefault(node.name, []).append(node)
         self._specials: frozenset[str] = frozenset()
         self._properties: frozenset[str] = frozenset()
         self._settle()
@@ -184,10 +190,7 @@ class Purity:
 
     def _is_redefined(self, method: str) -> bool:
         """Whether a class of the subject has a method of that name that does more than compute."""
-        return any(
-            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == method and not self.is_pure_function(node)
-            for node in self._program.module_of
-        )
+        return any(not self.is_pure_function(node) for node in self._functions_named.get(method, ()))
 
     def _is_plain_class(self, owner: ast.ClassDef) -> bool:
         """A class without a foreign base whose construction runs no code of its own."""
@@ -242,19 +245,33 @@ class Purity:
 
     def checks_something(self, module: Module, expression: ast.expr) -> bool:
         """Whether evaluating an expression runs a function of the subject that says `raise` or `assert`: that is its use."""
-        pending = [self._program.callee(module, module.scope_of(node), node) for node in _calls(expression)]
+        return any(self._checks(callee) for callee in self._callees(module, ast.walk(expression)))
+
+    def _checks(self, start: Callee) -> bool:
+        """Whether a function, or one that it calls, says `raise` or `assert`."""
+        pending = [start]
         seen: set[Function] = set()
-        while pending:
+        while pending and start.function not in self._checking:
             callee = pending.pop()
-            if callee is None or callee.function in seen or self._is_engineering(callee.function):
+            function = callee.function
+            if function in seen or self._checking.get(function) is False:
                 continue
-            seen.add(callee.function)
-            for node in own_nodes(callee.function):
-                if isinstance(node, ast.Raise | ast.Assert):
-                    return True
-                if isinstance(node, ast.Call):
-                    pending.append(self._program.callee(callee.module, callee.module.scope_of(node), node))
-        return False
+            seen.add(function)
+            nodes = own_nodes(function)
+            if self._checking.get(function) or any(isinstance(node, ast.Raise | ast.Assert) for node in nodes):
+                self._checking[start.function] = True
+            if function not in self._called:
+                self._called[function] = self._callees(callee.module, nodes)
+            pending += self._called[function]
+        if start.function not in self._checking:
+            self._checking |= dict.fromkeys(seen, False)
+        return self._checking[start.function]
+
+    def _callees(self, module: Module, nodes: Iterable[ast.AST]) -> list[Callee]:
+        """The functions that calls among some nodes are known to reach, but for engineering."""
+        calls = (node for node in nodes if isinstance(node, ast.Call))
+        found = (self._program.callee(module, module.scope_of(call), call) for call in calls)
+        return [callee for callee in found if callee is not None and not self._is_engineering(callee.function)]
 
     def _judge(self, function: Function) -> bool:
         module = self._program.module_of[function]
@@ -341,12 +358,6 @@ def _evaluated(expression: ast.expr) -> list[ast.AST]:
         if not isinstance(node, FUNCTIONS):
             pending.extend(ast.iter_child_nodes(node))
     return found
-
-
-def _calls(expression: ast.expr) -> Iterator[ast.Call]:
-    for node in ast.walk(expression):
-        if isinstance(node, ast.Call):
-            yield node
 
 
 def _makes_container(value: ast.expr) -> bool:

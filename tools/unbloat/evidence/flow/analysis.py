@@ -44,6 +44,7 @@ class Flow(Expressions):
         self._asked_for = asked_for_by_strangers(program)
         self._stores = Stores(program, facts, self.calls, files)
         self._values: dict[Key, Source] = {}
+        self._deciding: dict[ast.AST, tuple[ast.expr | None, ...]] = {}
         self._changed = True
         while self._changed:
             self._changed = False
@@ -479,7 +480,7 @@ class Flow(Expressions):
     def _result_of(self, function: Definition, part: list[int]) -> Source:
         """What a function returns; with `part`, an index and a count, that element of the tuples that it returns."""
         module = self._program.module_of[function]
-        nodes = list(own_nodes(function))
+        nodes = own_nodes(function)
         if isinstance(function, ast.AsyncFunctionDef) or any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes):
             return DYNAMIC
         if any(ast.unparse(one) not in _HARMLESS_DECORATORS for one in function.decorator_list):
@@ -500,52 +501,54 @@ class Flow(Expressions):
     # -- control ------------------------------------------------------------------------------------------------
 
     def _influence(self, module: Module, node: ast.AST) -> Atoms:
-        """What decides whether `node` runs, up to its function, and how often; wires on the way decide nothing."""
-        parts: list[Atoms] = []
+        """What decides whether `node` runs, up to its function, and how often."""
+        if node not in self._deciding:
+            self._deciding[node] = (*self._around(module, node), *_leaving(module, node))
+        return union([one if one is None else self.source(module, one).content for one in self._deciding[node]])
+
+    def _around(self, module: Module, node: ast.AST) -> Iterator[ast.expr | None]:
+        """The expressions around `node` that decide, None for what is no expression; wires on the way decide nothing."""
         inner, outer = node, module.parents.get(node)
         while outer is not None and not isinstance(outer, (*FUNCTIONS, ast.ClassDef, ast.Module)):
             match outer:
                 case ast.If(test=test):
                     other = outer.orelse if inner in outer.body else outer.body
                     if inner is not test and not _is_wire(other):
-                        parts.append(self.source(module, test).content)
+                        yield test
                 case ast.While(test=test):
-                    parts.append(self.source(module, test).content)
+                    yield test
                 case ast.For(iter=walked) | ast.AsyncFor(iter=walked):
-                    parts.append(self.source(module, walked).content)
+                    yield walked
                 case ast.Try() | ast.TryStar() if outer.handlers and not _only_imports(outer):
-                    parts.append(None)
+                    yield None
                 case ast.With() | ast.AsyncWith() if may_swallow(self.calls, module, outer):
-                    parts.append(None)
+                    yield None
                 case ast.Match() | ast.IfExp() | ast.BoolOp() | ast.comprehension():
-                    parts.append(None)
+                    yield None
             inner, outer = outer, module.parents.get(outer)
-        function = enclosing_function(module, node)
-        if function is not None and not isinstance(function, ast.Lambda):
-            parts += [self._leaving(module, function, node)]
-        return union(parts)
 
-    def _leaving(self, module: Module, function: ast.AST, node: ast.AST) -> Atoms:
-        """What decides whether the function, or a pass of a loop, ends before it gets to `node`."""
-        parts: list[Atoms] = []
-        around = set(_ancestors(module, node))
-        for part in own_nodes(function):
-            if not isinstance(part, ast.Return | ast.Break | ast.Continue) or part is node:
-                continue
-            within = _loop_around(module, part)  # an earlier pass of it may end it
-            if _line(part) >= _line(node) and (within is None or within not in around):
-                continue
-            if isinstance(part, ast.Return) or within in around:
-                outer = module.parents[part]
-                inner: ast.AST = part
-                while outer is not function:
-                    if isinstance(outer, ast.If) and inner is not outer.test:
-                        parts.append(self.source(module, outer.test).content)
-                    elif isinstance(outer, ast.For | ast.While | ast.Try | ast.Match):
-                        expression = outer.iter if isinstance(outer, ast.For) else None
-                        parts.append(self.source(module, expression).content if expression is not None else None)
-                    inner, outer = outer, module.parents[outer]
-        return union(parts)
+
+def _leaving(module: Module, node: ast.AST) -> Iterator[ast.expr | None]:
+    """The same for what decides whether the function, or a pass of a loop, ends before it gets to `node`."""
+    function = enclosing_function(module, node)
+    if function is None or isinstance(function, ast.Lambda):
+        return
+    around = set(_ancestors(module, node))
+    for part in own_nodes(function):
+        if not isinstance(part, ast.Return | ast.Break | ast.Continue) or part is node:
+            continue
+        within = _loop_around(module, part)  # an earlier pass of it may end it
+        if _line(part) >= _line(node) and (within is None or within not in around):
+            continue
+        if isinstance(part, ast.Return) or within in around:
+            outer = module.parents[part]
+            inner: ast.AST = part
+            while outer is not function:
+                if isinstance(outer, ast.If) and inner is not outer.test:
+                    yield outer.test
+                elif isinstance(outer, ast.For | ast.While | ast.Try | ast.Match):
+                    yield outer.iter if isinstance(outer, ast.For) else None
+                inner, outer = outer, module.parents[outer]
 
 
 def _element(value: ast.expr | None, index: int, count: int) -> ast.expr | None:

@@ -20,7 +20,7 @@ def may_swallow(calls: Calls, module: Module, node: ast.With | ast.AsyncWith) ->
 
 
 def _swallows(function: Definition) -> bool:
-    nodes = list(own_nodes(function))
+    nodes = own_nodes(function)
     if function.name in ("__exit__", "__aexit__"):
         returned = [node.value for node in nodes if isinstance(node, ast.Return) and node.value is not None]
         return not all(isinstance(value, ast.Constant) and not value.value for value in returned)
