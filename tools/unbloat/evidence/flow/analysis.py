@@ -45,13 +45,17 @@ class Flow(Expressions):
         self._stores = Stores(program, facts, self.calls, files)
         self._values: dict[Key, Source] = {}
         self._deciding: dict[ast.AST, tuple[ast.expr | None, ...]] = {}
+        expressions = [
+            (module, node)
+            for module, node in program.walk()
+            if isinstance(node, ast.expr) and not isinstance(getattr(node, "ctx", None), ast.Store | ast.Del)
+        ]
         self._changed = True
         while self._changed:
             self._changed = False
             self._sweep.clear()
-            for module, node in program.walk():
-                if isinstance(node, ast.expr) and not isinstance(getattr(node, "ctx", None), ast.Store | ast.Del):
-                    self.source(module, node)
+            for module, node in expressions:
+                self.source(module, node)
             for key in list(self._values):
                 self._update(key)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts
@@ -22,42 +24,41 @@ class Calls:
         """`files`: those of which code that no workload executed counts as a caller, too, where it is no wire."""
         self._facts = facts
         self._program = program
-        self._partial = frozenset(_bound_to_partials(program))
-        self._nodes: dict[tuple[str, Span], list[tuple[Module, ast.AST]]] = {}
-        self._functions: dict[tuple[str, Span], tuple[Module, Definition]] = {}
-        for module, node in program.walk():
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                self._functions[module.file, Span.of(node)] = (module, node)
-            if isinstance(node, ast.expr | ast.stmt) and not getattr(node, "inserted", False):
-                self._nodes.setdefault((module.file, Span.of(node)), []).append((module, node))
-        self._by_end = {
-            (file, span.end_line, span.end_column): span
-            for (file, span), nodes in self._nodes.items()
-            if any(isinstance(node, ast.Call) for _, node in nodes)
-        }
+        self._partial = frozenset().union(*(_places(module).partials for module in program.modules.values()))
         self._callees: dict[tuple[str, Span], list[tuple[Module, Definition]]] = {}
         self._beneath: dict[tuple[str, Span], list[tuple[Module, Definition]]] = {}
         self._unseen: dict[str, list[tuple[Module, ast.Call]]] = {}
-        for module, node in program.walk():
-            if isinstance(node, ast.Call) and module.file in files and self._is_unseen(module, node):
-                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                self._unseen.setdefault(name, []).append((module, node))
+        for module in program.modules.values():
+            for node in _places(module).calls if module.file in files else ():
+                if self._is_unseen(module, node):
+                    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                    self._unseen.setdefault(name, []).append((module, node))
         for place, callers in facts.calls.items():
-            if place in self._functions:
+            if (function := self._function_at(*place)) is not None:
                 for caller in callers:
                     if caller is not None:
-                        self._callees.setdefault(self._call_at(caller), []).append(self._functions[place])
+                        self._callees.setdefault(self._call_at(caller), []).append(function)
         for place, through in facts.indirect.items():
-            if place in self._functions:
+            if (function := self._function_at(*place)) is not None:
                 for caller in through:
-                    self._beneath.setdefault(self._call_at(caller), []).append(self._functions[place])
+                    self._beneath.setdefault(self._call_at(caller), []).append(function)
+
+    def _function_at(self, file: str, span: Span) -> tuple[Module, Definition] | None:
+        module = self._program.modules.get(file)
+        found = _places(module).functions.get(span) if module is not None else None
+        return (module, found) if module is not None and found is not None else None
+
+    def _nodes_at(self, file: str, span: Span) -> list[tuple[Module, ast.AST]]:
+        module = self._program.modules.get(file)
+        return [(module, node) for node in _places(module).nodes.get(span, ())] if module is not None else []
 
     def _call_at(self, place: tuple[str, Span]) -> tuple[str, Span]:
         """The place of a call as the tree has it: in Python 3.11 a chained call begins on the line of its method's name."""
-        if place in self._nodes:
-            return place
         file, span = place
-        return file, self._by_end.get((file, span.end_line, span.end_column), span)
+        module = self._program.modules.get(file)
+        if module is None or span in _places(module).nodes:
+            return place
+        return file, _places(module).by_end.get((span.end_line, span.end_column), span)
 
     def callees(self, module: Module, call: ast.Call) -> list[tuple[Module, Definition]]:
         """The functions that a call was seen to reach."""
@@ -78,7 +79,7 @@ class Calls:
         That is an operator, a property, or a call of something else that calls it (`sorted(…, key=f)`, a partial).
         """
         for place in sorted(one for one in self._facts.calls.get((module.file, Span.of(function)), ()) if one is not None):
-            nodes = self._nodes.get(self._call_at(place), [])
+            nodes = self._nodes_at(*self._call_at(place))
             calls = [(where, node) for where, node in nodes if isinstance(node, ast.Call)]
             if calls:
                 where, call = calls[0]
@@ -125,9 +126,42 @@ class Calls:
         return isinstance(self._program.imported_module(module, module.scope_of(call), target.id), str)
 
 
-def _bound_to_partials(program: Program) -> Iterator[str]:
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """A module's nodes by their places."""
+
+    nodes: Mapping[Span, list[ast.AST]]
+    functions: Mapping[Span, Definition]
+    by_end: Mapping[tuple[int, int], Span]
+    """The places of calls by where they end."""
+    calls: tuple[ast.Call, ...]
+    partials: frozenset[str]
     """Names and attributes that hold a function with some of its arguments filled in."""
-    for _, node in program.walk():
+
+
+# Modules are never changed in place, and most are the same from round to round.
+_PLACES: WeakKeyDictionary[Module, _Places] = WeakKeyDictionary()
+
+
+def _places(module: Module) -> _Places:
+    if (known := _PLACES.get(module)) is not None:
+        return known
+    nodes: dict[Span, list[ast.AST]] = {}
+    for node in module.nodes:
+        if isinstance(node, ast.expr | ast.stmt) and not getattr(node, "inserted", False):
+            nodes.setdefault(Span.of(node), []).append(node)
+    functions = {Span.of(node): node for node in module.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    by_end = {
+        (span.end_line, span.end_column): span
+        for span, found in nodes.items()
+        if any(isinstance(node, ast.Call) for node in found)
+    }
+    calls = tuple(node for node in module.nodes if isinstance(node, ast.Call))
+    return _PLACES.setdefault(module, _Places(nodes, functions, by_end, calls, frozenset(_bound_to_partials(module))))
+
+
+def _bound_to_partials(module: Module) -> Iterator[str]:
+    for node in module.nodes:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             if any("partial" in ast.unparse(part.func) for part in ast.walk(node.value) if isinstance(part, ast.Call)):
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:

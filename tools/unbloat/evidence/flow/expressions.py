@@ -38,6 +38,7 @@ class Expressions(ABC):
         self.calls = Calls(program, facts, files)
         self._written = frozenset(variables_written(program))
         self._sweep: dict[ast.expr, Source] = {}
+        self._reads: dict[ast.Name, tuple[Scope | None, bool, bool]] = {}
 
     @abstractmethod
     def _variable(self, scope: Scope, name: str) -> Source: ...
@@ -193,14 +194,15 @@ class Expressions(ABC):
     # -- names and members --------------------------------------------------------------------------------------
 
     def _name(self, module: Module, node: ast.Name) -> Source:
-        scope = module.scopes.of_name.get(node) or module.scope_of(node)
-        holder = scope.resolve(node.id)
+        if node not in self._reads:
+            self._reads[node] = _read_of(module, node)
+        holder, at_one_time, in_passes = self._reads[node]
         if holder is None:
             return STATIC if hasattr(builtins, node.id) else DYNAMIC
-        if not is_read_at_one_time(module, holder, node):
+        if not at_one_time:
             return DYNAMIC
         found = self._variable(holder, node.id)
-        if not varies(module, holder, node):
+        if not in_passes:
             return found
         control = self._influence(module, node)  # data must not say which pass gets here
         return Source(union([found.content, control]), union([found.presence, control]))
@@ -434,3 +436,12 @@ def is_mapping(facts: Facts, key: str) -> bool:
 def is_unseen(node: ast.expr) -> bool:
     """Whether an expression stands for one that no workload evaluated."""
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == UNSEEN
+
+
+def _read_of(module: Module, node: ast.Name) -> tuple[Scope | None, bool, bool]:
+    """The scope that holds a variable, whether it has one value wherever it is read, and whether that varies by passes."""
+    scope = module.scopes.of_name.get(node) or module.scope_of(node)
+    holder = scope.resolve(node.id)
+    if holder is None or not is_read_at_one_time(module, holder, node):
+        return holder, False, False
+    return holder, True, varies(module, holder, node)

@@ -47,6 +47,7 @@ class Stores:
         self._all_open = False
         self._classes: dict[str, ast.ClassDef] = {}
         self._building: dict[ast.AST, bool] = {}
+        self._constructions: dict[ast.ClassDef, list[tuple[Module, ast.Call]] | None] = {}
         for module, node in program.walk():
             if module.file in files or facts.executed(module.file, getattr(node, "lineno", 0)):
                 self._note(module, node)
@@ -117,6 +118,11 @@ class Stores:
 
     def constructions(self, owner: ast.ClassDef) -> list[tuple[Module, ast.Call]] | None:
         """Every call that makes an object of a class; None if it is used otherwise than to be called or asked for."""
+        if owner not in self._constructions:
+            self._constructions[owner] = self._find_constructions(owner)
+        return self._constructions[owner]
+
+    def _find_constructions(self, owner: ast.ClassDef) -> list[tuple[Module, ast.Call]] | None:
         module = self._program.module_of[owner]
         found: list[tuple[Module, ast.Call]] = []
         for where, node in self._program.walk():
