@@ -42,27 +42,27 @@ PLANTED = {
     "no residual": Planted(M, "return x + hidden", "return hidden", Kind.DELETED, "aten.add", "return x + hidden", RESIDUAL, BLOCK),
     "swapped operands": Planted(M, "q @ k.transpose(-2, -1)", "k @ q.transpose(-2, -1)", Kind.OPERAND, "aten.transpose", "scores = q @", "scores = k @", ATTENTION),
     "an initialisation": Planted(M, "std=0.02", "std=0.03", Kind.ARGUMENT, "aten.normal_", "nn.init.normal_", "nn.init.normal_", ""),
-    "the order of layers": Planted(M, "        self.up = nn.Linear(cfg.width, 2 * cfg.width)\n        self.down = nn.Linear(2 * cfg.width, cfg.width)\n", "        self.down = nn.Linear(2 * cfg.width, cfg.width)\n        self.up = nn.Linear(cfg.width, 2 * cfg.width)\n", Kind.ARGUMENT, "aten.empty", "self.up = ", "self.down = ", ""),
+    "the order of layers": Planted(M, "        self.up = nn.Linear(cfg.width, 2 * cfg.width)\n        self.down = nn.Linear(2 * cfg.width, cfg.width)\n", "        self.down = nn.Linear(2 * cfg.width, cfg.width)\n        self.up = nn.Linear(cfg.width, 2 * cfg.width)\n", Kind.INSERTED, "aten.empty", "self.up = ", "self.down = ", ""),
     "a seed": Planted(T, "    model = Net(cfg)", "    torch.manual_seed(1)\n    model = Net(cfg)", Kind.OUTSIDE, "aten.normal_", "self.embedding = ", "self.embedding = ", ""),
     "the weight of a loss": Planted(T, "0.01 * penalty", "0.02 * penalty", Kind.ARGUMENT, "aten.mul", "return loss + ", "return loss + ", ""),
     "a reduction": Planted(T, "logits.square().mean()", "logits.square().sum()", Kind.REPLACED, "aten.mean", "penalty = ", "penalty = ", ""),
     "a shift of the targets": Planted(T, "loss_of(logits, tokens[:, 1:])", "loss_of(logits, tokens[:, :-1])", Kind.ARGUMENT, "aten.slice", "loss = loss_of", "loss = loss_of", ""),
     "a detached term": Planted(T, "logits.square()", "logits.detach().square()", Kind.INSERTED, "aten.detach", "penalty = ", "penalty = ", ""),
     "a term without gradient": Planted(T, "    penalty = ", "    with torch.no_grad():\n        penalty = ", Kind.GRADIENT, "aten.pow", "penalty = ", "penalty = ", ""),
-    "a beta": Planted(T, "(0.9, 0.99)", "(0.9, 0.95)", Kind.ARGUMENT, "aten.mul_", "optimizer.step()", "optimizer.step()", "(optimizer)"),
+    "a beta": Planted(T, "(0.9, 0.99)", "(0.9, 0.95)", Kind.ARGUMENT, "aten.addcmul_", "optimizer.step()", "optimizer.step()", "(optimizer)"),
     "a weight decay": Planted(T, "weight_decay=0.1", "weight_decay=0.2", Kind.ARGUMENT, "aten.mul_", "optimizer.step()", "optimizer.step()", "(optimizer)"),
     "a schedule": Planted(T, "min(1.0, ", "min(0.5, ", Kind.ARGUMENT, "aten.mul_", "optimizer.step()", "optimizer.step()", "(optimizer)", 2),
-    "no clipping": Planted(T, "        nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n", "", Kind.DELETED, "aten.linalg_vector_norm", "nn.utils.clip_grad_norm_", "optimizer.step()", ""),
-    "swapped statements": Planted(T, "        optimizer.zero_grad()\n        loss.backward()\n", "        loss.backward()\n        optimizer.zero_grad()\n", Kind.REPLACED, "aten.linalg_vector_norm", "nn.utils.clip_grad_norm_", "nn.utils.clip_grad_norm_", ""),
+    "no clipping": Planted(T, "        nn.utils.clip_grad_norm_(model.parameters(), 1.0)\n", "", Kind.DELETED, "aten._foreach_norm", "nn.utils.clip_grad_norm_", "optimizer.step()", ""),
+    "swapped statements": Planted(T, "        optimizer.zero_grad()\n        loss.backward()\n", "        loss.backward()\n        optimizer.zero_grad()\n", Kind.DELETED, "aten.zeros_like", "optimizer.step()", "hits = ", "(optimizer)"),
     "a cast": Planted(M, "self.norm(x)", "self.norm(x.bfloat16().float())", Kind.INSERTED, "aten._to_copy", "x = self.norm(x)", "x = self.norm(x", "Net"),
-    "an inserted operation": Planted(T, "        loss = loss_of", "        logits = logits * 1.001\n        loss = loss_of", Kind.INSERTED, "aten.mul", "loss = nn.functional", "logits = logits * 1.001", ""),
+    "an inserted operation": Planted(T, "        loss = loss_of", "        logits = logits * 1.001\n        loss = loss_of", Kind.INSERTED, "aten.mul", "loss = loss_of", "logits = logits * 1.001", ""),
     "in place": Planted(M, "x = x + self.position[:length]", "x += self.position[:length]", Kind.REPLACED, "aten.add", "x = x + self.position", "x += self.position", "Net"),
     "the order of batches": Planted(T, "random.Random(7)", "random.Random(8)", Kind.OUTSIDE, "aten.lift_fresh", "yield torch.tensor", "yield torch.tensor", ""),
     "a metric": Planted(T, "hits.mean()", "hits.sum()", Kind.REPLACED, "aten.mean", "accuracy = hits", "accuracy = hits", "", 1),
     "a rounded metric": Planted(T, "accuracy.item(), 4)", "accuracy.item(), 1)", Kind.RECORDED, "golden.record", 'golden.record("history"', 'golden.record("history"', "", 3),
     "the content of a file": Planted(T, "json.dumps(history)", "json.dumps(history, indent=1)", Kind.RECORDED, "golden.record", "golden.files(", "golden.files(", "", 3),
     "a key of the state dict": Planted(M, "self.norm = nn.LayerNorm(cfg.width)\n", "self.last = nn.LayerNorm(cfg.width)\n        self.__dict__['norm'] = self.last\n", Kind.RECORDED, "golden.record", "golden.model(", "golden.model(", "", 3),
-    "a crash": Planted(M, "self.heads, -1)", "self.heads + 1, -1)", Kind.FAILED, "aten.view", "part.view", "", "")
+    "a crash": Planted(M, "self.heads, -1)", "self.heads + 1, -1)", Kind.FAILED, "aten.view", "part.view", "", ATTENTION)
 }  # fmt: skip
 
 

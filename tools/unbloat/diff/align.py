@@ -30,6 +30,10 @@ class Hunk:
     first: range
     second: range
 
+    @property
+    def sides(self) -> tuple[range, range]:
+        return self.first, self.second
+
 
 def aligned(first: Sequence[Record], second: Sequence[Record]) -> Iterator[Pair | Hunk]:
     """From the start to the end. It is lazy: whoever has found what they look for pays for no more."""

@@ -65,7 +65,7 @@ def _text(file: Path, line: int) -> str:
 def _change(hunk: Hunk, traces: Traces) -> str:
     """What became of some steps, in a few words."""
     shown = []
-    for records, steps in zip(traces, (hunk.first, hunk.second), strict=True):
+    for records, steps in zip(traces, hunk.sides, strict=True):
         more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
         shown.append(f"{_at(records[steps.start])}{more}" if steps else "nothing")
     return f"{shown[0]} became {shown[1]}"

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from unbloat.diff.size import Size
+from unbloat.golden.leaf import shortened
 
 
 class Kind(enum.StrEnum):
@@ -90,11 +91,12 @@ class Finding:
         yield f"workload '{self.workload}' differs: {self.kind}"
         yield f"  what      {self.what}"
         if asked is not None:
-            yield f"  module    {asked.module or '(outside all modules)'}, after {asked.step} optimizer steps"
+            yield f"  module    {asked.module or '(outside all modules)'}"
+            yield f"  step      {asked.step}, counted in optimizer steps that are finished"
         for name, one in ((first, self.first), (second, self.second)):
             yield f"  {name:<9} {_place(one)}" + (f"  {one.place.text}" if one is not None and one.place is not None else "")
             if one is not None:
-                yield f"            #{one.number} {one.shown}"
+                yield f"            #{one.number} {shortened(one.shown)}"
         if self.size is not None:
             yield f"  size      {self.measured}: {self.size}"
         for change in self.earlier:
