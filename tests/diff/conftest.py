@@ -25,7 +25,7 @@ preload = ["torch", "torch._dynamo"]
 limit = 60
 """
 
-MODEL = '''
+MODEL = """
 import math
 
 import torch
@@ -87,9 +87,9 @@ class Net(nn.Module):
             x = block(x, mask)
         x = self.norm(x)
         return self.head(x)
-'''
+"""
 
-TRAINING = '''
+TRAINING = """
 import json
 import random
 
@@ -136,9 +136,9 @@ def train(cfg, folder):
         history.append({"loss": loss.item(), "accuracy": round(accuracy.item(), 4)})
     (folder / "history.json").write_text(json.dumps(history))
     return model, history
-'''
+"""
 
-WORKLOAD = '''
+WORKLOAD = """
 import random
 from types import SimpleNamespace
 
@@ -155,7 +155,7 @@ def workload(golden):
     golden.model("model", model)
     golden.rng("end")
     golden.files("files", golden.workdir)
-'''
+"""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from unbloat.diff.cause import Cause, find_cause
+from unbloat.diff.cause import TREES, Cause, find_cause
 from unbloat.diff.describe import described, measured
 from unbloat.diff.finding import Finding, Kind
 from unbloat.diff.requests import Trees
@@ -67,6 +68,9 @@ def _cause(trees: Trees, traces: tuple[list[Record], list[Record]], reasons: Seq
             f"workload '{trees.workload.name}' came to the same on {trees.first} and {trees.second} when it was watched: "
             "they do not differ, or it is not deterministic"
         )
+    for tree, reason in zip(TREES, reasons, strict=True):
+        if reason is not None:
+            cause = replace(cause, what=f"{cause.what}; the {tree} tree fails after that: {reason}")
     return cause
 
 

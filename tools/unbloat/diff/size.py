@@ -56,7 +56,8 @@ def _floating_size(dtype: str, first: bytes, second: bytes) -> Size:
     left, right = (_ranked(one[finite]) for one in bits)
     # Without a sign there is no overflow: the larger rank minus the smaller.
     ulps = (numpy.maximum(left, right) - numpy.minimum(left, right)).max(initial=0)
-    apart = _largest(numbers[0][finite] - numbers[1][finite])
+    with numpy.errstate(over="ignore"):
+        apart = _largest(numbers[0][finite] - numbers[1][finite])
     return Size(bits[0].size, int((bits[0] != bits[1]).sum()), int(ulps), apart)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,6 +100,10 @@ def save_values(file: Path, values: Values) -> None:
 def load_values(file: Path) -> Values:
     """What `save_values` wrote."""
     fields = json.loads(file.read_text(encoding="utf-8"))
-    record = Record._make(tuple(field) if isinstance(field, list) else field for field in fields["record"])
     inputs, outputs = (tuple(map(Entry.from_json, fields[side])) for side in ("inputs", "outputs"))
-    return Values(record, inputs, outputs)
+    return Values(_record(fields["record"]), inputs, outputs)
+
+
+def _record(fields: Iterable[Any]) -> Record:
+    """JSON has no tuples."""
+    return Record._make(tuple(field) if isinstance(field, list) else field for field in fields)
