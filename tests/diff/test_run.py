@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,6 +104,16 @@ def test_the_size_is_told_in_ulps(write_copies: Callable[..., Any]) -> None:
     assert "\n  mine      pkg/module.py:12  y = (x + 1.0000003) * mask\n" in shown
     assert "by at most 3 ulp, 4.76837e-07" in shown
     assert found.line().startswith("workload 'workload', step 0: another argument: aten.add.Tensor: 1.0 became 1.0000003 at ")
+
+
+def test_the_page_shows_what_is_printed(write_copies: Callable[..., Any]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "diff.md").read_text()
+    copies = write_copies()
+    copies.edit("model.py", "math.sqrt(width // self.heads)", "math.sqrt(width)")
+    assert "\n".join(found_in(copies).lines("first", "second")) in page
+    assert [line.split(" | ")[0][2:] for line in page.splitlines() if line.startswith("| ")][1:] == [
+        kind.value for kind in Kind
+    ]
 
 
 def test_a_change_without_effect_is_named_beside_the_one_that_has_some(write_copies: Callable[..., Any]) -> None:

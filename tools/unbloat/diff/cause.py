@@ -75,13 +75,15 @@ class _Search:
             outputs = Measured(pair.first, pair.second, "outputs", _differing(here.outputs, there.outputs)[0])
             return self._cause(Kind.OUTPUT, what, pair, outputs)
         measured = Measured(pair.first, pair.second, "inputs", differing[0])
+        if here.inputs[differing[0]].endswith(RANDOM_STATE):  # Which has no size; what was drawn has.
+            measured = replace(measured, side="outputs", index=_differing(here.outputs, there.outputs)[0])
         if blamed := self._makers_of(pair, differing):
             return self.from_hunk(min(blamed), measured)
         if here.records:
             return self._cause(Kind.RECORDED, here.arguments, pair, measured)
         if unproven < len(self.hunks):
             return self.from_hunk(unproven, measured)
-        return self._of_input(pair, measured)
+        return self._of_input(pair, differing[0], measured)
 
     def from_hunk(self, number: int, measured: Measured | None) -> Cause:
         """A change of the operations themselves, unless they only pass on what an earlier change has made."""
@@ -123,19 +125,19 @@ class _Search:
     def _of_same_operation(self, pair: Pair, here: Record, there: Record, measured: Measured | None) -> Cause:
         differing = _differing(here.inputs, there.inputs)
         if differing and len(here.inputs) == len(there.inputs):
-            return self._of_input(pair, Measured(pair.first, pair.second, "inputs", differing[0]))
+            return self._of_input(pair, differing[0], Measured(pair.first, pair.second, "inputs", differing[0]))
         if here.results == there.results and (outputs := _differing(here.outputs, there.outputs)):
             measured = Measured(pair.first, pair.second, "outputs", outputs[0])
         return self._cause(Kind.ARGUMENT, f"{here.name}: {_changed(here.arguments, there.arguments)}", pair, measured)
 
-    def _of_input(self, pair: Pair, measured: Measured) -> Cause:
+    def _of_input(self, pair: Pair, index: int, measured: Measured) -> Cause:
         """The operations are the same, and yet one takes another value: somebody else's, or one that no operation made."""
         here, there = self._records(pair)
-        digests, numbers = [one.inputs[measured.index] for one in (here, there)], (pair.first, pair.second)
+        digests, numbers = [one.inputs[index] for one in (here, there)], (pair.first, pair.second)
         if digests[0].endswith(RANDOM_STATE):
             return self._cause(Kind.OUTSIDE, f"{here.name} draws from another random state", pair, measured)
-        label = f"input {measured.index} of {here.name}"
-        makers = [run.maker(number, measured.index) for run, number in zip(self._runs, numbers, strict=True)]
+        label = f"input {index} of {here.name}"
+        makers = [run.maker(number, index) for run, number in zip(self._runs, numbers, strict=True)]
         asked = zip(self._runs, digests, numbers, makers, strict=True)
         new = [maker is None and not run.met_before(digest, number) for run, digest, number, maker in asked]
         if any(new):

@@ -19,9 +19,9 @@ class Kind(enum.StrEnum):
     REPLACED = "another operation"
     ARGUMENT = "another argument"
     OPERAND = "another operand"
-    OUTPUT = "another result of the same operation on the same inputs"
-    GRADIENT = "the same values, and another flow of gradients"
     OUTSIDE = "another value from outside the operations"
+    GRADIENT = "the same values, and another flow of gradients"
+    OUTPUT = "another result of the same operation on the same inputs"
     RECORDED = "another recorded value, which no operation shows"
     FAILED = "one run fails"
 
