@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unbloat.commands import bundle, challenge, diff, explain, init, measure, plan, record, report, strip, verify
+from unbloat.commands import bundle, challenge, diff, explain, init, measure, mutate, plan, record, report, strip, verify
 from unbloat.commands.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -13,6 +13,7 @@ COMMANDS: tuple[Command, ...] = (
     verify.COMMAND,
     diff.COMMAND,
     challenge.COMMAND,
+    mutate.COMMAND,
     report.COMMAND,
     bundle.COMMAND,
     explain.COMMAND,
