@@ -1,31 +1,17 @@
-"""In the process of a run: what the probes report, and a run that ends where it first differs from the golden."""
+"""In the process of a run: what the probes report."""
 
 from __future__ import annotations
 
 import builtins
 import functools
 import inspect
-import json
-import os
-import resource
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from unbloat.golden.leaf import Leaf
-from unbloat.golden.ledger import Entry, Ledger
-from unbloat.golden.recorder import Recorder
 from unbloat.mutate.probes import PROBE
-from unbloat.verify.aliased import Nothing, aliased
-
-DIFFERS = "unbloat: differs at "
-"""How the last line begins that such a run prints."""
-
-MORE_MEMORY = 4 * 2**30
-"""Bytes of addresses that a run may take beyond what the warm process had: a wrong size must not take the machine down."""
+from unbloat.verify.aliased import aliased
 
 _NOTHING = object()
 
@@ -97,48 +83,3 @@ def reached(options: Mapping[str, Any]) -> Iterator[Probe]:
     probe = Probe()
     with mock.patch.object(builtins, PROBE, probe, create=True), aliased(options["aliases"]):
         yield probe
-
-
-@contextmanager
-def watched(options: Mapping[str, Any]) -> Iterator[Nothing]:
-    """Options: `aliases`, and `expected`, a file that `write_expected` has written. The run ends at the first difference."""
-    expected = json.loads(Path(options["expected"]).read_text(encoding="utf-8"))
-    left = [iter(expected[kind]) for kind in ("values", "tape")]
-    original = Recorder._add
-    _limit_memory()
-
-    def add(recorder: Recorder, name: str, leaf: Leaf) -> None:
-        original(recorder, name, leaf)
-        entry = recorder._entries[-1]
-        want = next(left[entry.kind == "tape"], None)
-        if want != _key(entry):
-            _leave(entry.name if want is None else want[0])
-
-    with mock.patch.object(Recorder, "_add", add), aliased(options["aliases"]) as nothing:
-        yield nothing
-
-
-def write_expected(path: Path, golden: Ledger) -> None:
-    """What a run is compared with while it runs: in the same way as `unbloat.golden.compare`, values and tape apart."""
-    keys: dict[str, list[list[str]]] = {"values": [], "tape": []}
-    for entry in golden.entries:
-        keys["tape" if entry.kind == "tape" else "values"].append(_key(entry))
-    path.write_text(json.dumps(keys), encoding="utf-8")
-
-
-def _key(entry: Entry) -> list[str]:
-    return [entry.name, entry.kind, entry.digest]
-
-
-def _leave(name: str) -> None:
-    """At once, since the code under test could swallow any error."""
-    print(f"\n{DIFFERS}`{name}`", flush=True)
-    sys.stdout.flush()
-    os._exit(1)
-
-
-def _limit_memory() -> None:
-    status = Path("/proc/self/statm")
-    if status.exists():
-        held = int(status.read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (held + MORE_MEMORY, held + MORE_MEMORY))

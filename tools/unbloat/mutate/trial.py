@@ -16,9 +16,9 @@ from unbloat.edit import Span
 from unbloat.errors import SubjectError
 from unbloat.golden.compare import compare
 from unbloat.mutate.mutants import Mutant
-from unbloat.mutate.observe import DIFFERS, write_expected
 from unbloat.mutate.probes import probed
 from unbloat.mutate.source import Source, replaced
+from unbloat.mutate.watch import DIFFERS, write_expected
 from unbloat.phases import Recording
 from unbloat.plan.guard import guard_module
 from unbloat.record import Say, recordings
@@ -28,7 +28,7 @@ from unbloat.verify.journal import Journal
 from unbloat.verify.outcome import Failed, Recorded, Request, Run
 from unbloat.verify.trees import read_tree, write_tree
 
-WATCHED, REACHED = "unbloat.mutate.observe:watched", "unbloat.mutate.observe:reached"
+WATCHED, REACHED = "unbloat.mutate.watch:watched", "unbloat.mutate.observe:reached"
 AT_ONCE = 8
 """Mutants between two entries of the journal: enough that two processors are always busy."""
 TIMES, PATIENCE = 5.0, 10.0
@@ -82,7 +82,7 @@ class Trial:
         self.sources = {file: self._source(file) for file in sorted(self._files) if self._is_algorithm(file)}
 
     def _key(self) -> str:
-        tool = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(behind("unbloat.mutate.observe"))))
+        tool = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(behind("unbloat.mutate.watch"))))
         folder = recordings(self._recorded.subject, self._recorded.server.environment)
         return f"{folder.name}/mutate/{tree_digest(self._files)}/{tool.hexdigest()[:16]}"
 

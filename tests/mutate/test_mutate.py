@@ -1,0 +1,187 @@
+"""The command on a small subject: what the goldens notice, what they cannot, and what nobody has explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from unbloat.mutate import trial
+
+from .conftest import Told
+
+MODULE = """
+    from dataclasses import dataclass
+
+    FACTOR = 3.0
+
+
+    @dataclass
+    class Size:
+        width: int = 40
+        height: int = 50
+
+
+    def area(size, extra=1000.5):
+        unread = int(size.width)
+        return size.width * size.height + extra
+
+
+    def run(cfg, x):
+        step = getattr(cfg, "step", 70.5)
+        total = x / FACTOR if x > 9 else 600.0
+        if x > 100:
+            total = total + 200.0
+        return total + step + area(Size(4), 2.25)
+"""
+SUBJECT = {"config": {"step": 2.0}, "calls": ((12.0,),)}
+
+
+@pytest.fixture
+def told(mutated: Callable[..., Told]) -> Told:
+    return mutated(MODULE, **SUBJECT)
+
+
+def test_what_is_noticed_what_cannot_be_and_what_nobody_explains(told: Told) -> None:
+    verdicts = told.verdicts()
+    caught = [change for change, verdict in verdicts.items() if verdict == "caught"]
+    assert {"3.0 → 6.0", "x / FACTOR → x * FACTOR", "50 → 51", "2.25 → 4.5", "x > 9 → x <= 9"} <= set(caught)
+    assert verdicts["unread = int(size.width) → pass"] == "equivalent"
+    # The run knows neither a size of 9 nor one of 100.
+    unexplained = [change for change, verdict in verdicts.items() if verdict == "unexplained"]
+    assert unexplained == ["x > 9 → x >= 9", "9 → 10", "x > 100 → x >= 100", "100 → 101"]
+    assert told.code == 1
+    assert "unexplained: pkg/module.py:20 in run: constant: 100 → 101 [if x > 100:], run by workload" in told.out
+    assert f"score: {len(caught) / (len(caught) + 4):.1%}" in told.out
+
+
+def test_what_no_run_evaluates_is_not_counted(told: Told) -> None:
+    """A branch, the other arm of an expression, and defaults of a call, a parameter and a field that nobody uses."""
+    changes = " ".join(told.verdicts())
+    assert not [number for number in ("200.0", "1200.0", "141.0", "2001.0", "41") if f"→ {number}" in changes]
+    assert told.found["reachable"] == len(told.found["mutants"]) < told.found["possible"]
+
+
+def test_how_a_mutant_was_noticed_is_told(told: Told) -> None:
+    assert told.of("3.0 → 6.0")["how"] == "differs at `call 0`"
+    assert "NameError: name 'FACTOR' is not defined" in told.of("FACTOR = 3.0 → pass")["how"]
+    assert told.of("unread = int(size.width) → pass")["reason"] == "nobody reads `unread`"
+
+
+NOTES = """
+    [[mistake]]
+    name = "the factor is forgotten"
+    file = "pkg/module.py"
+    old = "x / FACTOR"
+    new = "x"
+
+    [[missed]]
+    file = "pkg/module.py"
+    function = "run"
+    line = "if x > 100:"
+    reason = "no workload is that large"
+
+    [[equivalent]]
+    file = "pkg/module.py"
+    line = "total = x / FACTOR if x > 9 else 600.0"
+    change = "x > 9 → x >= 9"
+    reason = "it is never 9"
+
+    [[equivalent]]
+    file = "pkg/module.py"
+    line = "total = x / FACTOR if x > 9 else 600.0"
+    change = "9 → 10"
+    reason = "nor 10"
+"""
+
+
+def test_mistakes_are_tried_and_reasons_count(mutated: Callable[..., Told]) -> None:
+    told = mutated(MODULE, notes=NOTES, **SUBJECT)
+    assert told.code == 0, told.out
+    assert told.of("the factor is forgotten")["verdict"] == "caught"
+    assert told.of("100 → 101")["verdict"] == "missed"
+    assert (told.of("9 → 10")["verdict"], told.of("9 → 10")["reason"]) == ("equivalent", "nor 10")
+    assert "missed: pkg/module.py:20 in run: constant: 100 → 101 [if x > 100:], run by workload: no workload is" in told.out
+    counts = told.found["counts"]["all"]
+    assert told.found["score"] == pytest.approx(counts["caught"] / (counts["caught"] + 2), abs=1e-4)
+
+
+def test_a_second_run_asks_only_what_is_new(mutated: Callable[..., Told]) -> None:
+    first = mutated(MODULE, "--limit", "4", **SUBJECT)
+    second = mutated(MODULE, "--limit", "6")
+    assert "4 mutants, 0 of them judged before" in first.out
+    assert "6 mutants, 4 of them judged before" in second.out
+    assert "resuming: the unchanged tree was run before" in second.out
+    assert first.verdicts().items() <= second.verdicts().items()
+    other = mutated(MODULE.replace("600.0", "601.0"), "--limit", "4")
+    assert "4 mutants, 0 of them judged before" in other.out
+
+
+STALE = [
+    ('line = "total = x / 3"\nchange = "x / 3 → x * 3"', "is noticed"),
+    ('line = "x = 2"', "there is no such change"),
+]
+
+
+@pytest.mark.parametrize(("place", "why"), STALE)
+def test_a_reason_for_nothing_fails(place: str, why: str, mutated: Callable[..., Told]) -> None:
+    notes = f'[[missed]]\nfile = "pkg/module.py"\nreason = "none"\n{place}\n'
+    told = mutated("def run(cfg, x):\n    total = x / 3\n    return total\n", notes=notes, calls=((4.0,),))
+    assert told.code == 1
+    (line,) = [line for line in told.out.splitlines() if line.startswith("stale note: [[missed]] pkg/module.py: ")]
+    assert line.endswith(why)
+
+
+def test_a_run_without_end_is_noticed(mutated: Callable[..., Told], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "PATIENCE", 0.5)
+    told = mutated("def run(cfg, x):\n    while x > 0:\n        x -= 1\n    return x\n", calls=((4,),))
+    assert "took longer than" in told.of("x -= 1 → x += 1")["how"]
+
+
+def test_a_mistake_that_nobody_notices_fails(mutated: Callable[..., Told]) -> None:
+    notes = '[[mistake]]\nname = "nothing"\nfile = "pkg/module.py"\nold = "return x"\nnew = "return x + 0"\n'
+    told = mutated("def run(cfg, x):\n    return x\n", notes=notes, calls=((4,),))
+    assert told.code == 1
+    assert "unexplained: pkg/module.py:2: mistake: nothing [return x], run by workload" in told.out
+
+
+WRONG_NOTES = [
+    ("x", "strip.mutants.toml: "),
+    ("[[mistakes]]\n", "strip.mutants.toml: mistakes: unknown; known are [[mistake]], [[equivalent]], [[missed]]"),
+    ("[[missed]]\nwhere = 1\n", "[[missed]]: unknown key 'where'; known: change, file, function, line, reason"),
+    ('[[missed]]\nfile = "pkg/other.py"\n', "[[missed]]: 'pkg/other.py' is no module of the stripped tree"),
+    ('[[missed]]\nfile = "pkg/module.py"\nreason = "none"\n', "needs a `line` or a `function` of pkg/module.py"),
+    ('[[missed]]\nfile = "pkg/module.py"\nline = "return x"\n', "[[missed]]: needs `reason`, a text"),
+    ('[[mistake]]\nfile = "pkg/module.py"\n', "[[mistake]]: needs `name`, a text"),
+    (
+        '[[mistake]]\nname = "a"\nfile = "pkg/module.py"\nold = "y"\nnew = ""\n',
+        "[[mistake]] 'a': `old` occurs 0 times in pkg/module.py, not once: 'y'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("notes", "message"), WRONG_NOTES)
+def test_wrong_notes_are_refused(notes: str, message: str, mutated: Callable[..., Told]) -> None:
+    told = mutated("def run(cfg, x):\n    return x\n", notes=notes, calls=((4,),))
+    assert told.code == 2
+    assert message in told.err
+
+
+def test_a_tree_that_differs_already_is_refused(mutated: Callable[..., Told]) -> None:
+    mutated("def run(cfg, x):\n    return x\n", calls=((4,),))
+    told = mutated("def run(cfg, x):\n    return x + 1\n")
+    assert told.code == 2
+    assert "differs from the legacy before anything is changed: workload 'workload': differs at `call 0`" in told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--limit", "0"), "--limit 0: at least one mutant has to be tried"),
+        (("--tree", "nowhere"), "holds no package 'pkg'; strip first, or name another --tree"),
+    ],
+)
+def test_bad_input_is_refused(arguments: tuple[str, ...], message: str, mutated: Callable[..., Told], tmp_path: Path) -> None:
+    told = mutated("def run(cfg, x):\n    return x\n", *arguments, calls=((4,),))
+    assert told.code == 2
+    assert message in told.err
