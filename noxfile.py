@@ -124,6 +124,15 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutate(session: nox.Session) -> None:
+    """Change the stripped champion's algorithm a little, many times: the goldens notice, or it is said why they cannot."""
+    prepare(session)
+    found = f"{RESULTS}.mutate.json"
+    session.run("unbloat", "mutate", "--subject", SUBJECT, "--json", found, *session.posargs)
+    session.run("python", "docs/generate.py", "results")
+
+
+@nox.session(default=False)
 def standalone(session: nox.Session) -> None:
     """Bundle the champion, and use it where only its own requirements are installed."""
     folder = Path(session.create_tmp()) / "champion"

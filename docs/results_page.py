@@ -1,4 +1,4 @@
-"""docs/results.md with its two lists, from the figures that `nox -s strip`, `challenge` and `examples` have written."""
+"""docs/results.md with its two lists, from the figures that `nox -s strip`, `challenge`, `mutate` and `examples` write."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 GOAL_STATEMENTS, GOAL_DECISIONS, GOAL_FILE, GOAL_VERBATIM = 0.85, 0.95, 0.15, 0.98
 GOAL_FILES = ("champion/model/transformer_model.py", "champion/model/trainer.py")
+GOAL_MUTANTS = 400
 GOAL_CHALLENGES, GOAL_RATIO, GOAL_SECONDS, GOAL_BYTES = 200, 1.0, 600, 4e9
 SHOWN = 25
 
@@ -57,6 +58,7 @@ def results_pages(docs: Path) -> dict[Path, str]:
         _verbatim(figures),
         _challenges(challenge),
         _fuzz(fuzz),
+        _mutants(_read(docs / "results.mutate.json")),
         _examples(examples),
         _time(figures),
         _memory(figures),
@@ -247,6 +249,33 @@ def _fuzz(fuzz: dict[str, Any] | None) -> str:
         + _table(("outcome", "uses"), [(shown, counts[verdict]) for verdict, shown in FUZZ_VERDICTS.items()])
         + "\n"
         + _table(("pass", "removals"), fuzz["accepted"].items())
+    )
+
+
+def _mutants(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    mutants, counts = found["mutants"], found["counts"]
+    left = [one for one in mutants if one["verdict"] in ("missed", "unexplained")]
+    noticed = Counter(one["caught_by"] for one in mutants if one["caught_by"] is not None)
+    met = "That meets" if len(mutants) >= GOAL_MUTANTS and not left else "That does not meet"
+    told = [
+        (f"`{one['at']}`", one["kind"], _code(one["change"]), ", ".join(one["workloads"]), one["reason"] or "unexplained")
+        for one in left
+    ]
+    return (
+        "## Mutants\n\n"
+        + _prose(
+            f"{len(mutants)} changes of the stripped algorithm, one at a time, out of {found['reachable']} that a workload "
+            f"evaluates ([how](mutants.md)). The goldens notice {found['score']:.1%} of those that are not equivalent. {met} "
+            f"the goal of all of at least {GOAL_MUTANTS}."
+        )
+        + "\n"
+        + _table(("kind", *counts["all"]), [(kind, *row.values()) for kind, row in counts.items()])
+        + "\nThe workload that noticed them, the cheapest being asked first:\n\n"
+        + _table(("workload", "mutants"), [(f"`{name}`", count) for name, count in noticed.most_common()])
+        + ("\nNot noticed, and not equivalent:\n\n" if told else "")
+        + (_table(("place", "kind", "change", "workloads", "because"), told) if told else "")
     )
 
 

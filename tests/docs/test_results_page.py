@@ -163,6 +163,32 @@ def test_random_programs_are_shown_once_there_are_figures(tmp_path: Path) -> Non
     assert "| **silent** | 1 |\n" in found and "| simplify | 3 |\n" in found
 
 
+def mutant(change: str, verdict: str, caught_by: str | None = None, reason: str = "") -> dict[str, Any]:
+    told = {"kind": "operator", "at": "champion/b.py:5", "workloads": ["load", "train"], "change": change}
+    return {**told, "verdict": verdict, "caught_by": caught_by, "reason": reason}
+
+
+def test_mutants_that_nobody_notices_are_named(tmp_path: Path) -> None:
+    counts = {"mutants": 3, "caught": 1, "equivalent": 0, "missed": 1, "unexplained": 1}
+    mutants = [
+        mutant("a | b → a & b", "missed", reason="never"),
+        mutant("a → b", "caught", "load"),
+        mutant("c → d", "unexplained"),
+    ]
+    mutate = {"reachable": 30, "score": 1 / 3, "counts": {"operator": counts, "all": counts}, "mutants": mutants}
+    (tmp_path / "results.mutate.json").write_text(json.dumps(mutate))
+    found = pages(tmp_path, FIGURES)["results.md"]
+    assert "3 changes of the stripped algorithm, one at a time, out of 30 that a workload" in found
+    for line in (
+        "| operator | 3 | 1 | 0 | 1 | 1 |",
+        "| `load` | 1 |",
+        "| `champion/b.py:5` | operator | `a \\| b → a & b` | load, train | never |",
+        "| `champion/b.py:5` | operator | `c → d` | load, train | unexplained |",
+    ):
+        assert f"{line}\n" in found, line
+    assert "| `a → b` |" not in found
+
+
 def test_a_run_that_was_resumed_tells_no_total(tmp_path: Path) -> None:
     figures = {**FIGURES, "took": {"model": TOOK, "final": {**TOOK, "resumed": True}}}
     found = pages(tmp_path, figures)["results.md"]
