@@ -22,7 +22,7 @@ _INSTEAD = {
         "logsumexp": "amax",
         "exp": "expm1",
         "log": "log1p",
-        "sqrt": "square",
+        "sqrt": "exp",
         "cos": "sin",
         "sin": "cos",
         "ReLU": "GELU",
@@ -112,7 +112,7 @@ def option(source: Source, node: ast.expr) -> Iterator[Change]:
 def masked(source: Source, node: ast.expr) -> Iterator[Change]:
     """`masked_fill(m, v)` where m is not set, `where(m, a, b)` with the two exchanged."""
     match node:
-        case ast.Call(func=ast.Attribute(attr="masked_fill" | "masked_fill_"), args=[mask, value]):
+        case ast.Call(func=ast.Attribute(attr="masked_fill" | "masked_fill_"), args=[mask, value]) if not _is_inverted(mask):
             yield MASK, _calling(node, node.func, [ast.UnaryOp(ast.Invert(), mask), value], node.keywords)
         case ast.Call(func=ast.Attribute(attr="where"), args=[mask, first, second]):
             yield MASK, _calling(node, node.func, [mask, second, first], node.keywords)
@@ -127,6 +127,11 @@ def logged(source: Source, node: ast.expr) -> Iterator[Change]:
             yield ORDER, ast.Constant(None)
 
 
+def _is_inverted(mask: ast.expr) -> bool:
+    """Then the inversion itself is what is changed."""
+    return isinstance(mask, ast.UnaryOp) and isinstance(mask.op, ast.Invert)
+
+
 def _kind_of_option(name: str) -> str | None:
     if "dropout" in name:
         return DROPOUT
@@ -134,7 +139,7 @@ def _kind_of_option(name: str) -> str | None:
         return MASK
     if name in ("lr", "betas", "eps", "weight_decay", "momentum", "T_mult", "eta_min", "patience", "mode", "gradient_clip_val"):
         return SCHEDULE
-    if name in ("keepdim", "reduction", "dim", "correction", "unbiased"):
+    if name in ("keepdim", "reduction", "correction", "unbiased"):
         return REDUCTION
     if name in ("bias", "padding_idx"):
         return INITIALISATION

@@ -51,6 +51,9 @@ _DTYPES = {
     "int32": "int64",
     "bool": "uint8",
 }
+_UNORDERED = frozenset("all any dict frozenset max min set sorted sum".split())
+"""What makes the same of its elements in any order."""
+
 _COMMUTATIVE = frozenset("max min maximum minimum add mul isinstance zip logaddexp".split())
 
 
@@ -165,8 +168,7 @@ def dtype(source: Source, node: ast.expr) -> Iterator[Change]:
 
 def order(source: Source, node: ast.expr) -> Iterator[Change]:
     """What is walked, the other way round; two elements of a list, or two arguments, in the other order."""
-    parent = source.parents[node]
-    if isinstance(parent, ast.For | ast.comprehension) and node is parent.iter and called(node) != "range":
+    if _is_walked_in_order(source, node):
         walked = ast.Call(ast.Name("list", ast.Load()), [node], [])
         yield ORDER, ast.Call(ast.Name("reversed", ast.Load()), [walked], [])
     match node:
@@ -178,6 +180,14 @@ def order(source: Source, node: ast.expr) -> Iterator[Change]:
             yield ARGUMENT, fresh
         case ast.List(elts=[first, second, *rest], ctx=ast.Load()) if _are_alike(first, second):
             yield ARGUMENT, ast.List([second, first, *rest], ast.Load())
+
+
+def _is_walked_in_order(source: Source, node: ast.expr) -> bool:
+    parent = source.parents[node]
+    if not isinstance(parent, ast.For | ast.comprehension) or node is not parent.iter or called(node) == "range":
+        return False
+    around = source.parents[parent]
+    return not isinstance(around, ast.SetComp | ast.DictComp) and called(source.parents.get(around, around)) not in _UNORDERED
 
 
 def _are_alike(first: ast.expr, second: ast.expr) -> bool:

@@ -20,7 +20,7 @@ KINDS = (
 _GENERAL = frozenset({CONSTANT, OPERATOR, ARGUMENT, STATEMENT})
 
 _WORDS = (
-    (DROPOUT, "dropout drop"),
+    (DROPOUT, "dropout"),
     (INITIALISATION, "init initialise initialize initializer"),
     (
         SCHEDULE,
@@ -29,7 +29,7 @@ _WORDS = (
     (LOSS, "loss losses criterion cost costs penalty penalties nll ce entropy"),
     (MASK, "mask masks masked"),
     (METRIC, "metric metrics accuracy score scores calibration ece recall precision f1"),
-    (ORDER, "shuffle shuffled permutation order batches loader"),
+    (ORDER, "shuffle shuffled permutation loader sampler"),
 )
 _KIND_OF_WORD = {word: kind for kind, words in _WORDS for word in words.split()}
 

@@ -55,6 +55,10 @@ class Source:
     def function(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
         return next((one for one in self.above(node) if isinstance(one, FUNCTIONS)), None)
 
+    def scope(self, node: ast.AST) -> ast.AST:
+        """The function, class or module that a node is in."""
+        return next((one for one in self.above(node) if isinstance(one, (*FUNCTIONS, ast.ClassDef))), self.tree)
+
     def qualified(self, node: ast.AST) -> str:
         """The function or class that a node is in; `<module>` outside of all."""
         around = [one.name for one in self.above(node) if isinstance(one, (*FUNCTIONS, ast.ClassDef))]

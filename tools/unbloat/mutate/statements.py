@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 
 from unbloat.mutate.kinds import OPERATOR, STATEMENT
@@ -15,7 +16,8 @@ _SIMPLE = ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Expr
 
 
 def dropped(source: Source, node: ast.stmt) -> Iterator[StatementChange]:
-    if isinstance(node, _SIMPLE) and not (isinstance(node, ast.AnnAssign) and node.value is None):
+    """Not the only place that binds a name: without it the name is an error, which any golden notices."""
+    if isinstance(node, ast.AugAssign) or (isinstance(node, _SIMPLE) and not _only_bindings(source, node)):
         yield STATEMENT, [node], [ast.Pass()]
     if isinstance(node, ast.Break):
         yield STATEMENT, [node], [ast.Pass()]
@@ -34,8 +36,17 @@ def swapped(source: Source, node: ast.stmt) -> Iterator[StatementChange]:
     following = _following(source, node)
     if not isinstance(node, _SIMPLE) or not isinstance(following, _SIMPLE):
         return
-    if (_builds(node) and _builds(following)) or _stored(node) & _read(following):
+    if (_builds(node) and _builds(following)) or (_stored(node) & _read(following)) - _only_bindings(source, node):
         yield STATEMENT, [node, following], [following, node]
+
+
+def _only_bindings(source: Source, node: ast.stmt) -> set[str]:
+    """The names that a statement binds and nothing else in its function, class or module does."""
+    scope = source.scope(node)
+    others = [one for one in ast.walk(scope) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
+    counts = Counter(one.id for one in others)
+    counts.update(one.arg for one in ast.walk(scope) if isinstance(one, ast.arg))
+    return {name for name in _stored(node) if counts[name] == 1}
 
 
 def _following(source: Source, node: ast.stmt) -> ast.stmt | None:
