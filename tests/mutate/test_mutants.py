@@ -110,6 +110,7 @@ IDLE = [
     ("a = b\nc = d", "c = d; a = b"),
     ("a = b\nc = a", "c = a; a = b"),
     ("x = 3", "pass"),
+    ("x = nn.LayerNorm(a)", "a"),
     ("x = max(a for a in b)", "reversed(list(b))"),
     ("x = {a: 1 for a in b}", "reversed(list(b))"),
     ("for x in range(3):\n    f(x)", "reversed(list(range(3)))"),

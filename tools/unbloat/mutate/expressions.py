@@ -121,7 +121,8 @@ def norm(source: Source, node: ast.expr) -> Iterator[Change]:
 
 
 def _is_norm(name: str) -> bool:
-    return re.fullmatch(r"(\w*_)?(norm|ln|layernorm|layer_norm)\d*", name, re.IGNORECASE) is not None
+    """Of a module or function that is called, not of a class that makes one."""
+    return re.fullmatch(r"(\w*_)?(norm|ln|layernorm)\d*", name) is not None
 
 
 def shift(source: Source, node: ast.expr) -> Iterator[Change]:

@@ -38,7 +38,7 @@ class _Probes(ast.NodeTransformer):
         visited = super().visit(node)
         if number is None:
             return visited
-        hit = _report("hit", ast.Constant(number))
+        hit = report("hit", ast.Constant(number))
         if isinstance(node, ast.stmt):
             return [ast.Expr(hit), visited]
         return ast.Subscript(ast.Tuple([hit, visited], ast.Load()), ast.Constant(1), ast.Load())
@@ -50,14 +50,14 @@ class _Probes(ast.NodeTransformer):
         self.generic_visit(node)
         if number is None:
             return node
-        return _report("fallback", ast.Constant(number), ast.Constant(place), node.func, *node.args, keywords=node.keywords)
+        return report("fallback", ast.Constant(number), ast.Constant(place), node.func, *node.args, keywords=node.keywords)
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         entries = []
         for argument, default in _optional(node.args):
             if (number := self._defaults.get(id(default))) is not None:
                 given = ast.Name(argument.arg, ast.Load())
-                entries.append(ast.Expr(_report("given", ast.Constant(number), given)))
+                entries.append(ast.Expr(report("given", ast.Constant(number), given)))
         node.args.defaults = [self._kept(default) for default in node.args.defaults]
         node.args.kw_defaults = [None if default is None else self._kept(default) for default in node.args.kw_defaults]
         self.generic_visit(node)
@@ -69,7 +69,7 @@ class _Probes(ast.NodeTransformer):
 
     def _kept(self, default: ast.expr) -> ast.expr:
         number = self._defaults.get(id(default))
-        return default if number is None else _report("keep", ast.Constant(number), default)
+        return default if number is None else report("keep", ast.Constant(number), default)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         fields = {}
@@ -80,7 +80,7 @@ class _Probes(ast.NodeTransformer):
                         fields[name] = self._defaults[id(value)]
         self.generic_visit(node)
         if fields:
-            node.decorator_list.insert(0, _report("fields", *(ast.Constant(one) for pair in fields.items() for one in pair)))
+            node.decorator_list.insert(0, report("fields", *(ast.Constant(one) for pair in fields.items() for one in pair)))
         return node
 
 
@@ -91,5 +91,6 @@ def _optional(arguments: ast.arguments) -> list[tuple[ast.arg, ast.expr]]:
     return pairs + [(argument, default) for argument, default in named if default is not None]
 
 
-def _report(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None = None) -> ast.Call:
+def report(method: str, *arguments: ast.expr, keywords: list[ast.keyword] | None = None) -> ast.Call:
+    """A call of what the copies report to."""
     return ast.Call(ast.Attribute(ast.Name(PROBE, ast.Load()), method, ast.Load()), list(arguments), keywords or [])

@@ -64,7 +64,9 @@ def told(one: Tried) -> str:
     why = f": {one.reason}" if one.reason else ""
     where = f" in {one.mutant.function}" if one.mutant.function else ""
     line = f" [{one.mutant.line}]" if one.mutant.line else ""
-    return f"{one.mutant.at}{where}: {one.mutant.kind}: {one.mutant.change}{line}, run by {', '.join(one.workloads)}{why}"
+    value = {True: ", another value", False: ", the same value in every run", None: ""}[one.differs]
+    ran = f", run by {', '.join(one.workloads)}"
+    return f"{one.mutant.at}{where}: {one.mutant.kind}: {one.mutant.change}{line}{ran}{value}{why}"
 
 
 def to_json(score: Score) -> dict[str, Any]:
@@ -87,6 +89,7 @@ def to_json(score: Score) -> dict[str, Any]:
                 "caught_by": None if one.caught is None else one.caught.workload,
                 "how": "" if one.caught is None else one.caught.how,
                 "reason": one.reason,
+                "differs": one.differs,
             }
             for one in (*score.tried, *score.mistakes)
         ],

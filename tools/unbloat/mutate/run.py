@@ -29,6 +29,8 @@ class Tried:
     """Why a program says that it is equivalent."""
     note: Explained | None
     """Why a person says that nobody notices it."""
+    differs: bool | None
+    """Whether its value was another one in some run; None if that was not asked."""
 
     @property
     def verdict(self) -> str:
@@ -84,7 +86,11 @@ def mutate(recorded: Recording, tree: Path, limit: int, say: Say) -> Score:
     runs = {mutant: baseline.workloads(mutant) for mutant in (*chosen, *notes.mistakes)}
     # Of what is proved, the cheapest run shows that the proof is not wrong.
     found = trial.judge({one: names[:1] if one in proved else names for one, names in runs.items()}, baseline, say)
-    tried = {one: Tried(one, runs[one], found[one.name], proved.get(one), notes.of(one)) for one in runs}
+    left = [one for one in chosen if found[one.name] is None and one not in proved]
+    differing = trial.differing(left, baseline, say) if left else {}
+    tried = {
+        one: Tried(one, runs[one], found[one.name], proved.get(one), notes.of(one), differing.get(one.name)) for one in runs
+    }
     noticed = {one.name: found[one.name] is not None or one in proved for one in chosen}
     return Score(
         tuple(tried[one] for one in chosen),

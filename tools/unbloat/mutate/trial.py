@@ -15,6 +15,7 @@ from unbloat.behind import behind
 from unbloat.edit import Span
 from unbloat.errors import SubjectError
 from unbloat.golden.compare import compare
+from unbloat.mutate.both_ways import both_ways
 from unbloat.mutate.mutants import Mutant
 from unbloat.mutate.probes import probed
 from unbloat.mutate.source import Source, replaced
@@ -121,7 +122,7 @@ class Trial:
                 if (how := self._how(name, run)) is not None:
                     raise SubjectError(f"{self._tree}: differs from the legacy {when}: workload '{name}': {how}")
             assert isinstance(runs[1], Recorded)
-            found["seconds"][name], found["reached"][name] = round(runs[0].seconds, 2), runs[1].extra
+            found["seconds"][name], found["reached"][name] = round(runs[0].seconds, 2), runs[1].extra["reached"]
             say(f"{name}: identical without any change ({runs[0].seconds:.1f} s)")
         self._journal.add({"event": "baselines", "runs": found})
         return _baseline(found, places)
@@ -175,6 +176,23 @@ class Trial:
         for edit in sorted(mutant.edits, key=lambda one: one.span, reverse=True):
             texts[edit.file] = replaced(texts[edit.file], edit.span, edit.text)
         return {file: text.encode() for file, text in texts.items()}
+
+    def differing(self, mutants: Sequence[Mutant], baseline: Baseline, say: Say) -> dict[str, bool]:
+        """By name, whether some run computes another value where a mutant is; only of those that can be tried in passing."""
+        say(f"{len(mutants)} that nobody noticed: does a value differ?")
+        files, asked = dict(self._files), set[int]()
+        for file in {mutant.file for mutant in mutants}:
+            edits = {number: mutant.edits[0] for number, mutant in enumerate(mutants) if mutant.file == file}
+            text, numbers = both_ways(self._source(file), edits)
+            files[file] = text.encode()
+            asked |= numbers
+        names = [name for name in self._workloads if any(name in baseline.workloads(mutants[number]) for number in asked)]
+        tree = self._written(files)
+        runs = self._recorded.server.run_many([self._request(tree, name, REACHED) for name in names])
+        if any(isinstance(run, Failed) for run in runs):
+            return {}  # Something had an effect after all.
+        hit = {number for run in runs if isinstance(run, Recorded) for number in run.extra["reached"]}
+        return {mutants[number].name: number in hit for number in asked}
 
     # -- single runs --------------------------------------------------------------------------------------------
 
