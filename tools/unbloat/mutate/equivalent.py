@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import types
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from unbloat.evidence.names import CONFIG_FUNCTIONS, FRAMEWORK_ATTRIBUTES, PURE_FUNCTIONS, PURE_METHODS
 from unbloat.mutate.mutants import Mutant
@@ -104,6 +105,7 @@ def _computes(value: ast.expr) -> bool:
     return True
 
 
+@lru_cache(maxsize=64)
 def _code(text: str) -> object:
     return _content(compile(text, "<mutant>", "exec", dont_inherit=True))
 

@@ -32,8 +32,8 @@ from unbloat.verify.trees import read_tree, write_tree
 WATCHED, REACHED = "unbloat.mutate.watch:watched", "unbloat.mutate.observe:reached"
 AT_ONCE = 8
 """Mutants between two entries of the journal: enough that two processors are always busy."""
-TIMES, PATIENCE = 5.0, 10.0
-"""A mutant may take so many times what the workload takes, and so many seconds more."""
+TIMES, PATIENCE = 5.0, 5.0
+"""A mutant may take so many times the processor time that the workload takes, and so many seconds more."""
 IDENTICAL = "identical"
 
 Place = tuple[str, Span]
@@ -44,6 +44,7 @@ class Baseline:
     """What the workloads do on the unchanged tree."""
 
     seconds: Mapping[str, float]
+    """Of processor time."""
     reached: Mapping[str, frozenset[Place]]
     """The places that each workload evaluates, of those that are changed."""
 
@@ -121,8 +122,9 @@ class Trial:
             for run, when in zip(runs, ("before anything is changed", "once it is probed"), strict=True):
                 if (how := self._how(name, run)) is not None:
                     raise SubjectError(f"{self._tree}: differs from the legacy {when}: workload '{name}': {how}")
-            assert isinstance(runs[1], Recorded)
-            found["seconds"][name], found["reached"][name] = round(runs[0].seconds, 2), runs[1].extra["reached"]
+            for run, key in zip(runs, ("seconds", "reached"), strict=True):
+                assert isinstance(run, Recorded)
+                found[key][name] = run.extra[key]
             say(f"{name}: identical without any change ({runs[0].seconds:.1f} s)")
         self._journal.add({"event": "baselines", "runs": found})
         return _baseline(found, places)
@@ -196,13 +198,12 @@ class Trial:
 
     # -- single runs --------------------------------------------------------------------------------------------
 
-    def _request(self, tree: Path, name: str, observer: str, limit: float | None = None) -> Request:
+    def _request(self, tree: Path, name: str, observer: str, seconds: float | None = None) -> Request:
         subject = self._recorded.subject
-        known = subject.workload(name)
-        options = {"aliases": self._aliases, "expected": str(self._expected(name))}
+        options = {"aliases": self._aliases, "expected": str(self._expected(name)), "seconds": seconds}
         return Request(
             tree,
-            known if limit is None else dataclasses.replace(known, limit=min(limit, known.limit)),
+            subject.workload(name),
             forbidden=(subject.legacy,),
             seed=subject.seed,
             observer=observer,

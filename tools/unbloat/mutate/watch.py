@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ from unittest import mock
 from unbloat.golden.leaf import Leaf
 from unbloat.golden.ledger import Entry, Ledger
 from unbloat.golden.recorder import Recorder
-from unbloat.verify.aliased import Nothing, aliased
+from unbloat.verify.aliased import aliased
 
 DIFFERS = "unbloat: differs at "
 """How the last line begins that such a run prints."""
@@ -23,13 +25,28 @@ MORE_MEMORY = 4 * 2**30
 """Bytes of addresses that a run may take beyond what the warm process had: a wrong size must not take the machine down."""
 
 
+class Watched:
+    """Tells what a run that came to its end has taken."""
+
+    def result(self) -> dict[str, float]:
+        """Seconds of processor time: what else the machine is busy with must not decide."""
+        return {"seconds": time.process_time()}
+
+
 @contextmanager
-def watched(options: Mapping[str, Any]) -> Iterator[Nothing]:
-    """Options: `aliases`, and `expected`, a file that `write_expected` has written. The run ends at the first difference."""
+def watched(options: Mapping[str, Any]) -> Iterator[Watched]:
+    """The run ends at the first difference.
+
+    Options: `aliases`; `expected`, a file that `write_expected` has written; `seconds` of processor time that the run may take,
+    or None.
+    """
     expected = json.loads(Path(options["expected"]).read_text(encoding="utf-8"))
     left = [iter(expected[kind]) for kind in ("values", "tape")]
     original = Recorder._add
     _limit_memory()
+    if options["seconds"] is not None:
+        seconds = math.ceil(time.process_time() + options["seconds"])
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 
     def add(recorder: Recorder, name: str, leaf: Leaf) -> None:
         original(recorder, name, leaf)
@@ -38,8 +55,8 @@ def watched(options: Mapping[str, Any]) -> Iterator[Nothing]:
         if want != _key(entry):
             _leave(entry.name if want is None else want[0])
 
-    with mock.patch.object(Recorder, "_add", add), aliased(options["aliases"]) as nothing:
-        yield nothing
+    with mock.patch.object(Recorder, "_add", add), aliased(options["aliases"]):
+        yield Watched()
 
 
 def write_expected(path: Path, golden: Ledger) -> None:
