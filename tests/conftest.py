@@ -74,6 +74,7 @@ def make_subject(tmp_path: Path) -> Callable[..., Subject]:
         package.mkdir(parents=True)
         sources = {"__init__.py": "", "module.py": module, **(others or {})}
         for name, text in sources.items():
+            (package / name).parent.mkdir(exist_ok=True)
             (package / name).write_text(textwrap.dedent(text).lstrip("\n"))
         written = workload or WORKLOAD.format(config=dict(config or {}), calls=calls)
         (tmp_path / "workloads.py").write_text(textwrap.dedent(written))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unbloat.finished import finished, provenance
 from unbloat.phases import Recording, recording, stripped_phases
 from unbloat.report.explain import explain, locate
 from unbloat.report.status import rejected
@@ -113,10 +114,11 @@ def line_of(text: str) -> int:
 
 
 def told(recorded: Recording, line: int) -> list[str]:
-    subject, [accepted] = recorded.subject, stripped_phases(recorded).values()
-    before, after = (PhaseRun(subject, subject.phases[0], recorded.facts, edits).view() for edits in ([], accepted))
+    subject, done = recorded.subject, stripped_phases(recorded)
+    traced = provenance(subject, done, finished(recorded, done))
+    view = PhaseRun(subject, subject.phases[0], recorded.facts).view()
     place = locate(subject, f"pkg/module.py:{line}")
-    return list(explain(subject, before, after, place, accepted, rejected(subject, subject.phases[0])))
+    return list(explain(subject, view, traced, place, rejected(subject, subject.phases[0])))
 
 
 # (text of the line, its fate, what else is told)
@@ -144,7 +146,7 @@ LINES = [
     ("# about six", "removed, with line 29", ["evidence: pinned"]),
     ("# after six", "removed, with line 29", ["evidence: pinned"]),
     ("# about the try", "kept, with line 32", []),
-    ("try:", "removed", ["the handler for Exception never fired", "evidence: handler"]),
+    ("try:", "folded", ["the handler for Exception never fired", "evidence: handler"]),
     ("total += cfg.size", "kept", ["executed by: workload"]),
     ("except Exception:", "removed", ["evidence: handler"]),
     ("total = 1", "removed", ["evidence: handler"]),
@@ -164,7 +166,7 @@ LINES = [
         "removed",
         ["evidence: unseen", "trip unseen code at line 41: `len(values) > 9` was always false"],
     ),
-    ('if cfg.mode == "fast":', "removed", ["pin: mode = 'fast'"]),
+    ('if cfg.mode == "fast":', "folded", ["pin: mode = 'fast'"]),
     ("total += 1", "kept", []),
     ("total += 2", "removed", ["evidence: unseen", "evidence: pinned", "pin: mode = 'fast'"]),
     (
@@ -177,7 +179,7 @@ LINES = [
         ],
     ),
     ("total += 4", "removed", ["trip unseen code at line 51: `cfg.seen < 100` was always true", "evidence: unseen"]),
-    ("if cfg.size:", "removed", ["fold decisions", "pin: size = 3"]),
+    ("if cfg.size:", "folded", ["fold decisions", "pin: size = 3"]),
     ("extra = 1 if cfg.flag else 2", "changed", ["fold decisions", "pin: flag = False"]),
     ("if total:", "kept", ["decision (if): workload 2 true / 0 false"]),
     ("1,", "kept", []),
@@ -260,8 +262,57 @@ def test_the_command_tells_it(stripped: Recording, unbloat: Callable[..., Any]) 
     said = unbloat("explain", root, f"module.py:{line_of('total += 5')}")
     assert (said.code, said.err) == (0, "")
     assert said.out.splitlines() == told(stripped, line_of("total += 5"))
-    error = unbloat("explain", root, f"{root}/stripped/pkg/module.py:1").error()
-    assert "no such module" in error, "a line of the output is no line of the legacy"
+    assert "no such module" in unbloat("explain", root, "nowhere.py:1").error()
+
+
+# (text of a line that is left, its origin, what else is told)
+LEFT = [
+    ("import inspect", "verbatim", ["legacy pkg/module.py:1: import inspect"]),
+    ("pinned.check(cfg)", "generated, the guard: refuses", ["legacy pkg/module.py:23: def run(cfg, values=(1, 2)):"]),
+    ("# about the try", "verbatim", ["legacy pkg/module.py:31: # about the try"]),
+    (
+        'unbloat_forbid(len(values) > 9, "pkg/module.py:41-42")',
+        "generated, a check: the other way was never taken",
+        [
+            "legacy pkg/module.py:40: if len(values) > 9:",
+            "legacy pkg/module.py:42: values = sorted(values)",
+            "trip unseen code at line 41",
+            "compact wires at line 40",
+        ],
+    ),
+    ("extra = 2", "rewritten", ["legacy pkg/module.py:52: extra = 1 if", "fold decisions at line 52", "pin: flag = False"]),
+]
+
+
+@pytest.mark.parametrize(("text", "origin", "fragments"), LEFT, ids=[line[0] for line in LEFT])
+def test_a_line_that_is_left(
+    text: str, origin: str, fragments: list[str], stripped: Recording, unbloat: Callable[..., Any]
+) -> None:
+    root = stripped.subject.root
+    path = stripped.subject.stripped / "pkg" / "module.py"
+    number = [line.strip() for line in path.read_text().splitlines()].index(text) + 1
+    said = unbloat("explain", root, f"{path}:{number}").out.splitlines()
+    assert said[0] == f"pkg/module.py:{number}: {text}"
+    assert said[1].startswith(f"origin: {origin}")
+    for fragment in fragments:
+        assert any(fragment in one for one in said), (fragment, said)
+    assert said == unbloat("explain", root, "--stripped", f"module.py:{number}").out.splitlines()
+
+
+def test_a_pin_tells_what_went_on_its_account(stripped: Recording, unbloat: Callable[..., Any]) -> None:
+    lines = (stripped.subject.stripped / "pkg" / "pinned.py").read_text().splitlines()
+    [number] = [number for number, line in enumerate(lines, 1) if line.startswith("    'size': (3, ")]
+    said = unbloat("explain", stripped.subject.root, "--stripped", f"pinned.py:{number}").out
+    assert "legacy pkg/module.py:53: if cfg.size:" in said and "pin: size = 3" in said
+
+
+def test_a_tree_that_was_edited_has_no_origins(make_subject: Callable[..., Subject], unbloat: Callable[..., Any]) -> None:
+    subject = make_subject("def run(cfg):\n    return 1\n")
+    assert unbloat("strip", subject.root).code == 0
+    path = subject.stripped / "pkg" / "module.py"
+    path.write_text(path.read_text() + "# mine\n")
+    assert "is not what `unbloat strip` has left" in unbloat("explain", subject.root, f"{path}:1").error()
+    assert "the stripped file has lines 1 to 3" in unbloat("explain", subject.root, "--stripped", "module.py:9").error()
 
 
 def test_a_phase_that_is_open_does_not_keep_another_from_being_told(

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from unbloat.atomic import replace_text
 from unbloat.commands.command import Command, add_subject
+from unbloat.finished import finished
 from unbloat.gather import gather
 from unbloat.phases import Recording, recording, stripped_phases, verify_tree
 from unbloat.record import Say
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         verdicts = {phase.name: _verdict(recorded, phase, say) for phase in phases}
         if options.json is not None:
             say("gathering figures")
-            replace_text(options.json, json.dumps(gather(recorded, done, verdicts), indent=1) + "\n")
+            replace_text(options.json, json.dumps(gather(recorded, done, finished(recorded, done), verdicts), indent=1) + "\n")
     for phase in phases:
         console.print(size_table(file_rows(subject, phase, done[phase.name])))
     ran = executed(subject, recorded.facts) if subject.installed is not None else None

@@ -1,121 +1,117 @@
-"""The fate of one legacy line, and the evidence for it."""
+"""The fate of a legacy line, or the origin of a line that is left, and the evidence for it."""
 
 from __future__ import annotations
 
 import ast
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from unbloat.edit import DropModule, KeepBranch, Span
+from unbloat.edit import Span
 from unbloat.errors import SubjectError
 from unbloat.evidence import Facts, Module
 from unbloat.evidence.facts import Outcomes
 from unbloat.evidence.support import type_of
 from unbloat.plan.removal import Removal
 from unbloat.plan.view import View
-from unbloat.report.fate import Fate, fate_of
+from unbloat.report.fate import Fate
+from unbloat.report.lexed import Lexed
+from unbloat.report.provenance import Provenance
+from unbloat.restructure.provenance import Line
 from unbloat.subject import Subject
+from unbloat.subject.model import modules
 
 
-def locate(subject: Subject, place: str) -> tuple[str, int]:
-    """Read FILE:LINE; the file may be given relative to the legacy folder, the package, or from where the user stands.
+def locate(subject: Subject, place: str) -> Line:
+    """Read FILE:LINE of the legacy; FILE relative to the legacy folder, the package, or where the user stands.
 
     Raises:
         SubjectError: there is no such legacy file or line.
     """
+    return _locate(subject.legacy, subject.sources(), subject.package, place, "legacy")
+
+
+def locate_stripped(subject: Subject, place: str) -> Line:
+    """The same for a line of the stripped tree."""
+    return _locate(subject.stripped, modules(subject.stripped, subject.package), subject.package, place, "stripped")
+
+
+def is_stripped(subject: Subject, place: str) -> bool:
+    """Whether FILE:LINE names a file in the stripped folder, as seen from where the user stands."""
+    path = (Path.cwd() / place.rpartition(":")[0]).resolve()
+    return path.is_relative_to(subject.stripped) and path.is_file()
+
+
+def _locate(tree: Path, files: Sequence[str], package: str, place: str, what: str) -> Line:
     name, _, number = place.rpartition(":")
     if not name or not (number.isascii() and number.isdecimal()):
         raise SubjectError(f"{place!r} is not FILE:LINE")
-    file = _module(subject, name)
-    count = len(_lines(subject, file))
+    file = _module(tree, files, package, name)
+    count = max(len(_lines(tree, file)), 1)
     if not 1 <= int(number) <= count:
-        raise SubjectError(f"{file}:{number}: the legacy file has lines 1 to {count}")
+        raise SubjectError(f"{file}:{number}: the {what} file has lines 1 to {count}")
     return file, int(number)
 
 
-def _module(subject: Subject, name: str) -> str:
-    """The path relative to the legacy; the end of a path will do where only one module ends so."""
-    sources = subject.sources()
-    for folder in (subject.legacy, subject.legacy / subject.package, Path.cwd()):
+def _module(tree: Path, files: Sequence[str], package: str, name: str) -> str:
+    """The path relative to the tree; the end of a path will do where only one module ends so."""
+    for folder in (tree, tree / package, Path.cwd()):
         path = (folder / name).resolve()
-        if path.is_relative_to(subject.legacy) and path.relative_to(subject.legacy).as_posix() in sources:
-            return path.relative_to(subject.legacy).as_posix()
-    matches = [file for file in sources if file.endswith("/" + name)]
+        if path.is_relative_to(tree) and path.relative_to(tree).as_posix() in files:
+            return path.relative_to(tree).as_posix()
+    matches = [file for file in files if file.endswith("/" + name)]
     if len(matches) != 1:
         what = "no such module" if not matches else f"could be {', '.join(matches)}"
-        raise SubjectError(f"{name}: {what} under {subject.legacy / subject.package}")
+        raise SubjectError(f"{name}: {what} under {tree / package}")
     return matches[0]
 
 
-def _lines(subject: Subject, file: str) -> list[str]:
-    """As Python counts them: a form feed does not end a line."""
-    return io.StringIO((subject.legacy / file).read_bytes().decode(), newline=None).read().removesuffix("\n").split("\n")
+def _lines(tree: Path, file: str) -> list[str]:
+    return Lexed((tree / file).read_bytes().decode()).lines or [""]
 
 
 def explain(
-    subject: Subject,
-    view: View,
-    after: View,
-    place: tuple[str, int],
-    accepted: Sequence[Removal],
-    rejected: Sequence[tuple[Removal, str]],
+    subject: Subject, view: View, traced: Provenance, place: Line, rejected: Sequence[tuple[Removal, str]]
 ) -> Iterator[str]:
-    """What became of a line, in a few sentences; `view` is the subject before any edit, `after` with all accepted ones."""
+    """What became of a legacy line, in a few sentences; `view` is the subject before any edit."""
     file, line = place
-    lines = _lines(subject, file)
-    yield f"{file}:{line}: {lines[line - 1].strip()}"
+    yield f"{file}:{line}: {_lines(subject.legacy, file)[line - 1].strip()}"
     ran = view.facts.executed(file, line)
     yield f"executed by: {', '.join(ran) if ran else 'no workload'}"
-    module = view.program.module_at(file)
-    is_gone = any(one.file == file and isinstance(one.edit, DropModule) for one in accepted)
-    left = ast.Module([], []) if is_gone else after.program.module_at(file).tree
-    fate, decisive = fate_of(lines, module.tree, left, line)
-    yield f"fate: {fate.value}" + (f", with line {decisive}" if decisive != line else "")
-    if fate is not Fate.KEPT:
-        for one in _causes(module, [one for one in accepted if one.file == file], decisive):
-            yield from _evidence(one, view.facts)
+    told = traced.legacy[file][line - 1] if traced.legacy[file] else None
+    if told is None:
+        return
+    yield f"fate: {told.fate.value}" + (f", with line {told.decider}" if told.decider != line else "")
+    if told.why:
+        yield told.why
+    if told.went:
+        yield f"is now: {_places(told.went)}"
+    for number in told.causes:
+        yield from _evidence(traced.removals[number], view.facts)
     if (veto := view.is_vetoed(file, Span(line, 0, line, 0))) is not None:
         yield f"veto: {veto}"
     for one, reason in rejected:
         if one.file == file and one.place.line <= line <= one.place.end_line:
             yield f"tried by `{one.pass_name}` and kept: {reason}"
-    if fate is not Fate.REMOVED:
-        yield from _decisions(view, module, line)
+    if told.fate not in (Fate.REMOVED, Fate.FOLDED):
+        yield from _decisions(view, view.program.module_at(file), line)
 
 
-def _causes(module: Module, accepted: Sequence[Removal], line: int) -> list[Removal]:
-    """The edits that name a line; else those within the statement that begins there, as with a `try` of dropped handlers.
-
-    A fold names no line that was wired before it, but takes it away for good.
-    """
-    named = [
-        one
-        for one in accepted
-        if any(first <= line <= last for first, last in one.gone) or _reaches(one, line) or _folds_away(one, module, line)
-    ]
-    if named:
-        return named
-    begun = [Span.of(node) for node in ast.walk(module.tree) if isinstance(node, ast.stmt) and node.lineno == line]
-    return [one for one in accepted if any(span.holds(one.place) for span in begun)]
+def explain_stripped(subject: Subject, facts: Facts, traced: Provenance, place: Line) -> Iterator[str]:
+    """Where a line that is left has come from, and on what evidence it is not the legacy's to the letter."""
+    file, line = place
+    yield f"{file}:{line}: {_lines(subject.stripped, file)[line - 1].strip()}"
+    if not traced.stripped[file]:
+        return
+    told = traced.stripped[file][line - 1]
+    yield f"origin: {told.origin.value}" + (f", {told.why}" if told.why else "")
+    for source, number in told.legacy:
+        yield f"legacy {source}:{number}: {_lines(subject.legacy, source)[number - 1].strip()}"
+    for number in told.causes:
+        yield from _evidence(traced.removals[number], facts)
 
 
-def _reaches(removal: Removal, line: int) -> bool:
-    """Whether an edit that covers many lines is about this one."""
-    place = removal.place
-    return place.line == line or (place.line <= line <= place.end_line < place.line + 4)
-
-
-def _folds_away(removal: Removal, module: Module, line: int) -> bool:
-    """Whether an edit keeps one branch of a decision, and the line is in the other one."""
-    edit = removal.edit
-    if not isinstance(edit, KeepBranch):
-        return False
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.If | ast.While) and Span.of(node) == edit.span:
-            dropped = node.orelse if edit.outcome else node.body
-            return any(one.lineno <= line <= (one.end_lineno or one.lineno) for one in dropped)
-    return False
+def _places(lines: Sequence[Line]) -> str:
+    return ", ".join(f"{file}:{line}" for file, line in lines)
 
 
 def _evidence(removal: Removal, facts: Facts) -> Iterator[str]:
