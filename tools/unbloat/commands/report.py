@@ -10,8 +10,9 @@ from rich.console import Console
 
 from unbloat.atomic import replace_text
 from unbloat.commands.command import Command, add_subject
-from unbloat.finished import finished
+from unbloat.finished import check_in_place, finished
 from unbloat.gather import gather
+from unbloat.html import collect, page
 from unbloat.phases import Recording, recording, stripped_phases, verify_tree
 from unbloat.record import Say
 from unbloat.report.executed import executed
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_subject(parser)
     parser.add_argument("--status", type=Path, help="write the status page to this file")
     parser.add_argument("--json", type=Path, help="write every figure to this file, for a page of results")
+    parser.add_argument("--html", type=Path, help="write one page to this file: both trees, and the evidence for every line")
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -33,20 +35,26 @@ def run(options: argparse.Namespace, console: Console) -> int:
         done = stripped_phases(recorded)
         phases = [phase for phase in subject.phases if phase.name in done]
         verdicts = {phase.name: _verdict(recorded, phase, say) for phase in phases}
-        if options.json is not None:
+        if options.json is not None or options.html is not None:
             say("gathering figures")
-            replace_text(options.json, json.dumps(gather(recorded, done, finished(recorded, done), verdicts), indent=1) + "\n")
+            state = finished(recorded, done)
+            check_in_place(subject, state)
+            figures = gather(recorded, done, state, verdicts)
+            if options.json is not None:
+                replace_text(options.json, json.dumps(figures, indent=1) + "\n")
+            if options.html is not None:
+                say("tracing every line")
+                replace_text(options.html, page(collect(recorded, done, state, verdicts, figures)))
     for phase in phases:
         console.print(size_table(file_rows(subject, phase, done[phase.name])))
     ran = executed(subject, recorded.facts) if subject.installed is not None else None
     if ran is not None:
         console.print(ran.line(), highlight=False)
-    page = status_page(subject, done, verdicts, ran)
     if options.status is not None:
-        replace_text(options.status, page)
-        console.print(f"status page: {options.status}", markup=False)
-    if options.json is not None:
-        console.print(f"figures: {options.json}", markup=False)
+        replace_text(options.status, status_page(subject, done, verdicts, ran))
+    for what, path in (("status page", options.status), ("figures", options.json), ("report", options.html)):
+        if path is not None:
+            console.print(f"{what}: {path}", markup=False)
     return 0 if all(verdict == "identical" for verdict in verdicts.values()) else 1
 
 
@@ -55,4 +63,4 @@ def _verdict(recorded: Recording, phase: Phase, say: Say) -> str:
     return found[0] if found else "identical"
 
 
-COMMAND = Command("report", "write the status page and print the sizes", add_arguments, run)
+COMMAND = Command("report", "write the status page, the figures or the HTML report, and print the sizes", add_arguments, run)

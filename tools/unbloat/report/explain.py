@@ -117,15 +117,20 @@ def _places(lines: Sequence[Line]) -> str:
 def _evidence(removal: Removal, facts: Facts) -> Iterator[str]:
     yield f"  {removal.pass_name} at line {removal.place.line}: {removal.reason}"
     yield f"  evidence: {removal.evidence.value}"
+    yield from (f"  pin: {pin}" for pin in pins_of(removal, facts))
+
+
+def pins_of(removal: Removal, facts: Facts) -> Iterator[str]:
+    """What a removal rests on, one pin a line."""
     for key in sorted(removal.support.keys):
         kind, value = facts.values[key][0]
-        yield f"  pin: {key} {f'= {value!r}' if kind == 'value' else f'is {kind}'}"
+        yield f"{key} {f'= {value!r}' if kind == 'value' else f'is {kind}'}"
     for key in sorted(removal.support.types):
-        yield f"  pin: type of {key or 'the config'}: {type_of(facts.values[key][0])}"
+        yield f"type of {key or 'the config'}: {type_of(facts.values[key][0])}"
     for name in sorted(removal.support.environment):
-        yield f"  pin: environment variable {name}"
+        yield f"environment variable {name}"
     for pin in sorted(removal.support.arguments, key=lambda pin: pin.name):
-        yield f"  pin: argument {pin.name} of line {pin.function.line} in {pin.values!r}"
+        yield f"argument {pin.name} of line {pin.function.line} in {pin.values!r}"
 
 
 def _decisions(view: View, module: Module, line: int) -> Iterator[str]:
