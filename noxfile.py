@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -10,6 +12,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 SUBJECT = "reproduction/strip.toml"
 STATUS = "docs/progress/STATUS.md"
 RESULTS = "docs/results"
+REPORT = "runs/report.html"
 CONSTRAINTS = "reproduction/constraints.txt"
 EXAMPLES = (
     "x_transformers",
@@ -83,6 +86,24 @@ def tests(session: nox.Session) -> None:
     if not session.posargs:
         session.run("coverage", "combine", "--quiet")
         session.run("coverage", "report", "--fail-under=90")
+
+
+@nox.session(default=False)
+def report(session: nox.Session) -> None:
+    """Write the status page, the figures and the HTML report of the stripped champion."""
+    prepare(session)
+    pages = ("--status", STATUS, "--json", f"{RESULTS}.json", "--html", REPORT)
+    session.run("unbloat", "report", "--subject", SUBJECT, *pages)
+    session.run("python", "docs/generate.py", "results")
+
+
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """The tests of the HTML report in headless Chromium, which has to be there; UNBLOAT_CHROMIUM may say where."""
+    if not (os.environ.get("UNBLOAT_CHROMIUM") or shutil.which("chromium")):
+        session.error("no chromium: install Debian's `chromium`, or set UNBLOAT_CHROMIUM to a browser's path")
+    prepare(session, "tests", "browser")
+    session.run("pytest", "tests/html", "tests/browser", *session.posargs)
 
 
 @nox.session(default=False)

@@ -262,7 +262,7 @@ class SourceView {
       if (event.key === "Escape") this.panes[this.side].list.focus();
     });
     this.side = "legacy";
-    new ResizeObserver(() => this.drawMaps()).observe(this.panes.legacy.list);
+    new ResizeObserver(() => this.fit()).observe(this.panes.legacy.list);
     this.makeFilters();
   }
 
@@ -436,6 +436,15 @@ class SourceView {
       if (first <= line && line <= last) list.append(make("li", {}, `Tried by “${pass}” and kept: `, ...quoted(reason)));
     }
     this.evidence.append(make("h4", {}, "In the runs"), list);
+  }
+
+  /** After the window has another size. */
+  fit() {
+    this.drawMaps();
+    for (const pane of Object.values(this.panes)) {
+      const mark = pane.list.querySelector(".other");
+      if (mark || pane.line) pane.reveal(mark ? Number(mark.dataset.line) : pane.line);
+    }
   }
 
   drawMaps() {
