@@ -116,3 +116,31 @@ def test_a_tree_that_was_edited_has_no_figures(
     assert main(["report", "--subject", str(subject.file), "--json", str(tmp_path / "results.json")]) == 2
     assert "helper.py: is not what `unbloat strip` has left" in capsys.readouterr().err
     assert not (tmp_path / "results.json").exists()
+
+
+OPEN = """
+class Later:
+    def __init__(self):
+        self.number = 3
+
+    def is_three(self):
+        if self.number == 3:
+            return True
+        return False
+"""
+
+
+def test_files_of_a_phase_that_is_open_have_figures_too(make_subject: Callable[..., Subject], tmp_path: Path) -> None:
+    second = '\n[phases.second]\nfiles = ["pkg/later.py"]\ngate = ["workload"]\n'
+    subject = make_subject(
+        "from pkg.later import Later\n\n\ndef run(cfg):\n    return Later().is_three()\n",
+        others={"later.py": OPEN},
+        strip=lambda text: text.replace('"pkg/module.py", "pkg/later.py"', '"pkg/module.py"') + second,
+    )
+    command = ["--subject", str(subject.file)]
+    assert main(["strip", *command, "--phase", "all"]) == 0
+    assert main(["report", *command, "--json", str(tmp_path / "results.json"), "--html", str(tmp_path / "report.html")]) == 0
+    figures = json.loads((tmp_path / "results.json").read_text())
+    reasons = {one["text"]: one["reason"] for one in figures["decisions"]}
+    assert reasons["self.number == 3"] == "no phase that is stripped has this file"
+    assert "is_three" in (tmp_path / "report.html").read_text()

@@ -148,6 +148,8 @@ def _decisions(view: View, module: Module, line: int) -> Iterator[str]:
 
 def obstacle(view: View, module: Module, test: ast.expr, outcomes: Outcomes) -> str:
     """Why a decision was not folded, in a few words."""
+    if module.file not in view.files:
+        return "no phase that is stripped has this file"
     if not outcomes.true and not outcomes.false:
         return "no workload got here"
     if outcomes.only is None:
