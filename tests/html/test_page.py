@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from unbloat.html import Judged, Report, page
+from unbloat.html.model import NOT_RUN
 
 
 def data_of(text: str) -> dict[str, Any]:
@@ -114,3 +115,10 @@ def test_a_difference_is_a_bad_badge(report: Report) -> None:
     data = data_of(page(dataclasses.replace(report, goldens=(golden,), figures=figures)))
     assert ["0 of 1 phases identical", False] in data["badges"] and ["0 of 1 workloads identical", False] in data["badges"]
     assert data["goldens"]["rows"][0][-1] == data["phases"]["rows"][0][-1] == verdict
+
+
+def test_what_was_not_run_is_neither_good_nor_bad(report: Report) -> None:
+    later = dataclasses.replace(report.goldens[0], workload="later", phases=("second",), verdict=NOT_RUN)
+    badges = data_of(page(dataclasses.replace(report, goldens=(*report.goldens, later))))["badges"]
+    assert ["1 of 1 workloads identical", True] in badges
+    assert ["1 workloads not run: their phases are open", None] in badges

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from unbloat.finished import Finished, provenance
-from unbloat.html.model import Golden, Judged, Report
+from unbloat.html.model import NOT_RUN, Golden, Judged, Report
 from unbloat.phases import Recording
 from unbloat.plan.removal import Removal
 from unbloat.report.explain import pins_of
@@ -48,7 +48,7 @@ def _goldens(recorded: Recording, verdicts: Mapping[str, str]) -> Iterator[Golde
         if differing:
             verdict = differing[0]
         elif not found:
-            verdict = "not run"
+            verdict = NOT_RUN
         else:
             verdict = "identical" if all(one == "identical" for one in found) else "see the phase"
         yield Golden(name, len(ledger.entries), ledger.digest(), gated, verdict)

@@ -9,6 +9,9 @@ from typing import Any
 from unbloat.plan.removal import Removal
 from unbloat.report.provenance import Provenance
 
+NOT_RUN = "not run"
+"""The verdict of a workload that gates no phase that is stripped."""
+
 
 @dataclass(frozen=True)
 class Golden:
@@ -20,7 +23,7 @@ class Golden:
     phases: tuple[str, ...]
     """Those that it gates."""
     verdict: str
-    """`identical`, or the first difference."""
+    """`identical`, the first difference, or `NOT_RUN`."""
 
 
 @dataclass(frozen=True)

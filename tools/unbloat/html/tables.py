@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from unbloat.challenge.verdict import Verdict
-from unbloat.html.model import Judged, Report
+from unbloat.html.model import NOT_RUN, Judged, Report
 from unbloat.report.fate import Fate
 from unbloat.report.tables import gone
 
@@ -20,8 +20,11 @@ def badges(report: Report) -> list[tuple[str, bool | None]]:
     verdicts: dict[str, str] = report.figures["verdicts"]
     same = sum(verdict == "identical" for verdict in verdicts.values())
     found: list[tuple[str, bool | None]] = [(f"{same} of {len(verdicts)} phases identical", same == len(verdicts))]
-    same = sum(golden.verdict == "identical" for golden in report.goldens)
-    found.append((f"{same} of {len(report.goldens)} workloads identical", same == len(report.goldens)))
+    ran = [golden.verdict for golden in report.goldens if golden.verdict != NOT_RUN]
+    same = ran.count("identical")
+    found.append((f"{same} of {len(ran)} workloads identical", same == len(ran)))
+    if len(ran) < len(report.goldens):
+        found.append((f"{len(report.goldens) - len(ran)} workloads not run: their phases are open", None))
     undefined = sum(one["undefined"] for one in report.figures["files"])
     found.append((f"{undefined} new undefined names", undefined == 0))
     silent = sum(_worst(one) == Verdict.SILENT for one in report.challenge)

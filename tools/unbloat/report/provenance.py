@@ -134,11 +134,14 @@ class _Trace:
             return self._inserted(file, line, line.inserted)
         if line.is_verbatim:
             return StrippedLine(Origin.VERBATIM, legacy, (), "")
-        if not legacy:
+        if not legacy and line.head is None:
             return self._layout(file, number)
         causes = self._causes[file]
-        found = causes.of_head(line.head, line.legacy) if line.head is not None else causes.of(line.legacy[0])
-        return StrippedLine(Origin.REWRITTEN, legacy, found, "")
+        if line.head is None:
+            return StrippedLine(Origin.REWRITTEN, legacy, causes.of(line.legacy[0]), "")
+        # Of a line that was replaced as a whole, the statement is what it has come from.
+        places = legacy or ((file, line.head.line),)
+        return StrippedLine(Origin.REWRITTEN, places, causes.of_head(line.head, (place for _, place in places)), "")
 
     def _inserted(self, file: str, line: Written, node: ast.stmt) -> StrippedLine:
         causes = self._causes[file].of_inserted(node)

@@ -19,3 +19,8 @@ function anchor(side, file, line) {
 function quoted(text) {
   return text.split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
 }
+
+/** A path that may be broken behind each slash. */
+function breakable(path) {
+  return path.split("/").flatMap((part, index) => (index ? ["/", make("wbr"), part] : [part]));
+}

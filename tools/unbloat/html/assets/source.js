@@ -378,7 +378,7 @@ class SourceView {
       return;
     }
     const kind = tree.kind(file, line);
-    const own = make("a", { href: anchor(side, file, line) }, `${file}:${line}`);
+    const own = make("a", { href: anchor(side, file, line) }, ...breakable(`${file}:${line}`));
     this.evidence.append(
       make("h3", {}, own),
       make("p", {}, make("span", { class: `fate ${kind}` }, kind), " ", make("span", { class: "more" }, tree.why(file, line) || MEANING[kind])),
