@@ -66,6 +66,10 @@ class Store:
 
 def run(cfg, values=(1, 2)):
     total = 0; other = 1  # two at once
+    if values is None:
+        total += 4
+    elif cfg.size:  # always
+        total += 3
     if cfg.flag: total += 5
     elif cfg.size:
         # about six

@@ -27,6 +27,11 @@ class Token:
     def is_comment(self) -> bool:
         return self.text.startswith("#")
 
+    @property
+    def is_telling(self) -> bool:
+        """Whether it is more than a sign."""
+        return self.is_comment or self.text.isidentifier()
+
 
 class Lexed:
     """Lines are those that Python counts: a form feed ends none."""
@@ -53,6 +58,10 @@ class Lexed:
             for line in range(token.line, token.end_line + 1):
                 found.setdefault(line, []).append(number)
         return found
+
+    def has_code(self, line: int) -> bool:
+        """Whether a line has more than a comment."""
+        return any(not self.tokens[number].is_comment for number in self.on_line.get(line, ()))
 
     def statements(self) -> Iterator[ast.stmt]:
         return (node for node in ast.walk(self.tree) if isinstance(node, ast.stmt))

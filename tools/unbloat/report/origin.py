@@ -110,7 +110,10 @@ class _Tracer:
         while front < min(len(new), len(old)) and self._same(new[front], old[front]):
             yield new[front], old[front]
             front += 1
-        yield from self._pairs(new[front:], old[front:])
+        # A colon alone is everywhere: it says nothing about where a line has come from.
+        pairs = [*self._pairs(new[front:], old[front:])]
+        telling = {self._written.tokens[number].line for number, _ in pairs if self._written.tokens[number].is_telling}
+        yield from (pair for pair in pairs if self._written.tokens[pair[0]].line in telling)
 
     def _same(self, new: int, old: int) -> bool:
         return self._written.tokens[new].text == self._legacy.tokens[old].text

@@ -172,11 +172,15 @@ class _Trace:
         return body
 
     def _layout(self, file: str, number: int) -> StrippedLine:
-        """A line none of whose words are the legacy's: an `else:` of a wire, brackets, a blank line."""
+        """A line none of whose words are the legacy's: the `else:` of a wire, or one that was an `elif`; a blank line."""
         lines = self._origins[file].lines
         below = next((line for line in lines[number:] if line.inserted is not None or line.legacy), None)
-        if below is not None and below.inserted is not None and isinstance(below.inserted, ast.Raise):
+        if below is not None and isinstance(below.inserted, ast.Raise):
             return self._inserted(file, below, below.inserted)
+        if below is not None and below.legacy and self._rendered[file][number - 1].strip():
+            legacy = self._legacy[file]
+            place = next((at for at in range(below.legacy[0] - 1, 0, -1) if legacy.has_code(at)), below.legacy[0])
+            return StrippedLine(Origin.REWRITTEN, ((file, place),), self._causes[file].of(place), "")
         return StrippedLine(Origin.GENERATED, (), (), "layout around what was inserted or went")
 
     def _gone(self, causes: Sequence[int]) -> tuple[Line, ...]:
