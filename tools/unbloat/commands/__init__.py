@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from unbloat.commands import bundle, challenge, diff, explain, init, measure, mutate, plan, record, report, strip, verify
+from unbloat.commands import (
+    bundle,
+    certify,
+    challenge,
+    diff,
+    explain,
+    init,
+    measure,
+    mutate,
+    plan,
+    record,
+    report,
+    strip,
+    verify,
+)
 from unbloat.commands.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -16,6 +30,7 @@ COMMANDS: tuple[Command, ...] = (
     mutate.COMMAND,
     report.COMMAND,
     bundle.COMMAND,
+    certify.COMMAND,
     explain.COMMAND,
     measure.COMMAND,
 )
