@@ -10,6 +10,8 @@ from rich.console import Console
 
 from unbloat.atomic import replace_text
 from unbloat.commands.command import Command, add_phase, add_subject
+from unbloat.integrity import plan_report
+from unbloat.integrity.show import show_report
 from unbloat.phases import chosen_phases, plan_phase, recording
 from unbloat.plan.removal import Removal
 from unbloat.record import Say
@@ -22,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_subject(parser)
     add_phase(parser)
     parser.add_argument("--json", type=Path, help="also write the plan to this file")
+    parser.add_argument(
+        "--report", type=Path, help="also write the report of what would be left, before any edit, to this file"
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -29,14 +34,19 @@ def run(options: argparse.Namespace, console: Console) -> int:
     phases = chosen_phases(subject, options.phase)
     plan: list[dict[str, object]] = []
     earlier: list[Removal] = []
+    runs: list[PhaseRun] = []
     with progress(console, "plan") as say, recording(subject, say) as recorded:
         for phase in phases:
             run = plan_phase(recorded, phase, earlier, say)
             earlier += run.tally.accepted
+            runs.append(run)
             plan += _show_plan(phase, run, say)
+        planned = plan_report(recorded, runs, say) if options.report is not None else None
     if options.json is not None:
         replace_text(options.json, json.dumps(plan, indent=1) + "\n")
         console.print(f"plan: {len(plan)} entries in {options.json}", markup=False)
+    if planned is not None:
+        show_report(options.report, planned, console)
     return 0
 
 

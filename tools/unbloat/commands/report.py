@@ -13,6 +13,8 @@ from unbloat.commands.command import Command, add_subject
 from unbloat.finished import check_in_place, finished
 from unbloat.gather import gather
 from unbloat.html import collect, page
+from unbloat.integrity import integrity_report
+from unbloat.integrity.show import show_report
 from unbloat.phases import Recording, recording, stripped_phases, verify_tree
 from unbloat.record import Say
 from unbloat.report.executed import executed
@@ -25,6 +27,7 @@ from unbloat.subject import Phase, load_subject
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_subject(parser)
     parser.add_argument("--status", type=Path, help="write the status page to this file")
+    parser.add_argument("--integrity", type=Path, help="write the self-check of the reproduction to this file")
     parser.add_argument("--json", type=Path, help="write every figure to this file, for a page of results")
     parser.add_argument("--html", type=Path, help="write one page to this file: both trees, and the evidence for every line")
 
@@ -45,6 +48,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
             if options.html is not None:
                 say("tracing every line")
                 replace_text(options.html, page(collect(recorded, done, state, verdicts, figures)))
+        checked = integrity_report(recorded, done, verdicts, say) if options.integrity is not None else None
     for phase in phases:
         console.print(size_table(file_rows(subject, phase, done[phase.name])))
     ran = executed(subject, recorded.facts) if subject.installed is not None else None
@@ -55,7 +59,10 @@ def run(options: argparse.Namespace, console: Console) -> int:
     for what, path in (("status page", options.status), ("figures", options.json), ("report", options.html)):
         if path is not None:
             console.print(f"{what}: {path}", markup=False)
-    return 0 if all(verdict == "identical" for verdict in verdicts.values()) else 1
+    if checked is not None:
+        show_report(options.integrity, checked, console)
+    failed = checked is not None and checked.failed
+    return 0 if not failed and all(verdict == "identical" for verdict in verdicts.values()) else 1
 
 
 def _verdict(recorded: Recording, phase: Phase, say: Say) -> str:

@@ -1,0 +1,90 @@
+"""Run workloads that build models on both trees, watched; what they were seen to set up, legacy and stripped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unbloat.errors import VerificationError
+from unbloat.golden.compare import compare
+from unbloat.golden.ledger import Ledger
+from unbloat.integrity.report import Check
+from unbloat.integrity.reproduction import Reproduction
+from unbloat.record import Say
+from unbloat.restructure import Aliases
+from unbloat.verify.outcome import Failed, Request
+
+OBSERVER = "unbloat.integrity.watch:watch"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """By workload, what its run had set up; `stripped` is empty for a plan, and where the stripped tree fails."""
+
+    legacy: Mapping[str, Any]
+    stripped: Mapping[str, Any]
+    check: Check
+    """That watching changed nothing, and that both trees end in the golden."""
+
+    def both(self) -> list[tuple[str, Any, Any]]:
+        """Workload, legacy, stripped."""
+        return [(name, self.legacy[name], self.stripped.get(name)) for name in self.legacy]
+
+
+def run_watched(found: Reproduction, say: Say) -> Watched | None:
+    """None if the subject does not use torch.
+
+    Raises:
+        VerificationError: the watched legacy fails, or ends in something else than its golden.
+    """
+    if "torch" not in {module.partition(".")[0] for module in found.subject.preload}:
+        return None
+    server, goldens = found.recorded.server, found.recorded.goldens
+    legacy: dict[str, Any] = {}
+    stripped: dict[str, Any] = {}
+    faults: list[str] = []
+    for name in _chosen(found):
+        requests = [_request(found, name, stripped=which) for which in ([False] if found.planned else [False, True])]
+        say(f"{name}: watching")
+        first, *others = server.run_many(requests)
+        if isinstance(first, Failed):
+            raise VerificationError(f"the watched legacy fails: {first.reason}")
+        if (divergence := compare(goldens[name], first.ledger)) is not None:
+            raise VerificationError(f"watching changed workload '{name}': `{divergence.entry}` {divergence.what}")
+        legacy[name] = first.extra
+        for run in others:
+            if isinstance(run, Failed):
+                faults.append(run.reason)
+                continue
+            if (divergence := compare(goldens[name], run.ledger)) is not None:
+                faults.append(f"workload '{name}' differs at `{divergence.entry}`: {divergence.what}")
+            stripped[name] = run.extra
+    what = "the workloads that were watched for the sections below end in the golden, on both trees"
+    return Watched(legacy, stripped, Check(what, 2 * len(legacy), tuple(faults), found.waits_for))
+
+
+def _chosen(found: Reproduction) -> Sequence[str]:
+    """The workloads that record a model, those of the gates first; or all of them if none does."""
+    gates = list(dict.fromkeys(name for phase in found.phases for name in phase.gate))
+    names = [*gates, *(name for name in found.recorded.goldens if name not in gates)]
+    models = [name for name in names if _records_a_model(found.recorded.goldens[name])]
+    return models or gates
+
+
+def _records_a_model(ledger: Ledger) -> bool:
+    names = {entry.name for entry in ledger.entries}
+    return any(name.endswith(".modes") and f"{name.removesuffix('modes')}tied" in names for name in names)
+
+
+def _request(found: Reproduction, name: str, *, stripped: bool) -> Request:
+    subject = found.subject
+    aliases = found.aliases if stripped else Aliases()
+    return Request(
+        subject.stripped if stripped else subject.legacy,
+        subject.workload(name),
+        forbidden=(subject.legacy,) if stripped else (),
+        seed=subject.seed,
+        observer=OBSERVER,
+        observer_options={"package": subject.package, **aliases.to_json()},
+    )
