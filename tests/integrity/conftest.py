@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from unbloat.cli import main
+from unbloat.integrity import Report, integrity_report, plan_report, to_markdown
+from unbloat.phases import Recording, plan_phase, recording, strip_phase, stripped_phases
+from unbloat.subject import load_subject
 
 FILES = {
     "legacy/pkg/__init__.py": "",
@@ -125,25 +129,54 @@ files = ["**"]
 gate = ["fit"]
 
 [[restructure]]
+move = "pkg/layers.py"
+to = "pkg/parts.py"
+
+[[restructure]]
+rename = "pkg.parts:Block"
+to = "Layer"
+
+[[restructure]]
 local_imports = true
 """,
 }
 
 
 @pytest.fixture(scope="session")
-def stripped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of strip.toml."""
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recording]:
+    """One warm process for everything: what was recorded holds for every copy. `plan.md` is written before any edit."""
     root = tmp_path_factory.mktemp("integrity")
     for name, text in FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    subject = ["--subject", str(root / "strip.toml")]
-    assert main(["plan", *subject, "--report", str(root / "plan.md")]) == 0
-    assert main(["strip", *subject]) == 0
-    assert main(["report", *subject, "--integrity", str(root / "integrity.md")]) == 0
-    return root
+    with recording(load_subject(root / "strip.toml"), say) as found:
+        [phase] = found.subject.phases
+        (root / "plan.md").write_text(to_markdown(plan_report(found, [plan_phase(found, phase, [], say)], say)))
+        assert not found.subject.stripped.exists()
+        strip_phase(found, phase, [], say)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def integrity(recorded: Recording) -> str:
+    """The page about the tree as it was stripped."""
+    return to_markdown(report_on(recorded))
 
 
 @pytest.fixture
-def copy(stripped: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(stripped, tmp_path / "elsewhere"))
+def copy(recorded: Recording, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(recorded.subject.root, tmp_path / "elsewhere"))
+
+
+@pytest.fixture
+def check(recorded: Recording, copy: Path) -> Callable[[], Report]:
+    """Reports on the copy as it is now."""
+    return lambda: report_on(replace(recorded, subject=load_subject(copy / "strip.toml")))
+
+
+def report_on(recorded: Recording) -> Report:
+    return integrity_report(recorded, stripped_phases(recorded), {"all": "identical"}, say)
+
+
+def say(line: str) -> None:
+    """Nobody listens."""

@@ -99,9 +99,11 @@ class Report:
 
 
 def compared(name: str, pairs: Sequence[tuple[str, object, object]]) -> Check:
-    """A check that two values are equal, for each of some (name, legacy, stripped)."""
+    """A check that two plain values are the same, for each of some (name, legacy, stripped): `0` is not `False`."""
     apart = [
-        f"{what}: {_shown(old)} in the legacy, {_shown(new)} in the stripped tree" for what, old, new in pairs if old != new
+        f"{what}: {_shown(old)} in the legacy, {_shown(new)} in the stripped tree"
+        for what, old, new in pairs
+        if repr(old) != repr(new)
     ]
     return Check(name, len(pairs), tuple(apart))
 

@@ -26,6 +26,8 @@ class Watched:
     stripped: Mapping[str, Any]
     check: Check
     """That watching changed nothing, and that both trees end in the golden."""
+    waits_for: str
+    """What is missing for the two to be compared."""
 
     def both(self) -> list[tuple[str, Any, Any]]:
         """Workload, legacy, stripped."""
@@ -59,9 +61,19 @@ def run_watched(found: Reproduction, say: Say) -> Watched | None:
                 continue
             if (divergence := compare(goldens[name], run.ledger)) is not None:
                 faults.append(f"workload '{name}' differs at `{divergence.entry}`: {divergence.what}")
-            stripped[name] = run.extra
+            stripped[name] = _by_legacy_names(run.extra, found.aliases)
     what = "the workloads that were watched for the sections below end in the golden, on both trees"
-    return Watched(legacy, stripped, Check(what, 2 * len(legacy), tuple(faults), found.waits_for))
+    missing = "" if stripped.keys() == legacy.keys() else "a stripped tree in which the watched workloads run"
+    return Watched(legacy, stripped, Check(what, 2 * len(legacy), tuple(faults), found.waits_for), found.waits_for or missing)
+
+
+def _by_legacy_names(seen: dict[str, Any], aliases: Aliases) -> dict[str, Any]:
+    """With the classes of layers called as in the legacy, where [[restructure]] renamed them."""
+    for layer in (layer for layers in seen["models"].values() for layer in layers):
+        earlier = {now: name for name, now in aliases.names.get(layer["own"], {}).items()}
+        outer, dot, inner = layer["class"].partition(".")
+        layer["class"] = f"{earlier.get(outer, outer)}{dot}{inner}"
+    return seen
 
 
 def _chosen(found: Reproduction) -> Sequence[str]:

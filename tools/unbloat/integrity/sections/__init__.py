@@ -22,7 +22,7 @@ def sections(found: Reproduction, watched: Watched | None) -> tuple[Section, ...
     return (
         behaviour(found),
         hyperparameters(found),
-        layers(watched, found.waits_for),
+        layers(watched),
         initialisation(found, watched),
         regularisation(found, watched),
         details(found, watched),

@@ -33,7 +33,7 @@ def details(found: Reproduction, watched: Watched | None) -> Section:
         for kind in KINDS:
             name = f"{kind}: what runs set up is the same, in the same order"
             pairs = list(_events(watched, kind))
-            checks.append(Check(name, 0, (), found.waits_for) if found.planned else compared(name, pairs))
+            checks.append(Check(name, 0, (), watched.waits_for) if watched.waits_for else compared(name, pairs))
         tables.append(_set_up(watched))
     everything, pinned = config_leaves(found), pins(found)
     leaves = [

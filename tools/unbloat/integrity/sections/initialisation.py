@@ -21,15 +21,15 @@ def initialisation(found: Reproduction, watched: Watched | None) -> Section:
     checks = [call_check("calls that fill a tensor in place, in surviving functions: the same", rows)]
     tables = [call_table("Calls that fill a tensor in place", rows)]
     if watched is not None:
-        checks.append(_values(watched, found.waits_for))
+        checks.append(_values(watched))
         tables += _statistics(watched)
     return Section("Initialisation", tuple(checks), tuple(tables))
 
 
-def _values(watched: Watched, waits_for: str) -> Check:
+def _values(watched: Watched) -> Check:
     name = "values of each parameter and buffer of each recorded model: the same digest"
-    if waits_for:
-        return Check(name, 0, (), waits_for)
+    if watched.waits_for:
+        return Check(name, 0, (), watched.waits_for)
     pairs = [
         (f"{workload}/{model} {key}", digest, None if stripped is None else _digests(stripped, model).get(key))
         for workload, legacy, stripped in watched.both()

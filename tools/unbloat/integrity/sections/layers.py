@@ -14,12 +14,12 @@ _TENSOR = ("shape", "dtype", "trained")
 Models = list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]]
 
 
-def layers(watched: Watched | None, waits_for: str) -> Section:
+def layers(watched: Watched | None) -> Section:
     """From what a run saw; of two models that are built alike, the first."""
     if watched is None:
         return Section(TITLE, notes=("Not applicable: the workloads do not preload torch.",))
     found = models(watched)
-    checks = [watched.check, *_checks(found, watched, waits_for)]
+    checks = [watched.check, *_checks(found, watched)]
     notes = () if found else ("No workload built a `torch.nn.Module` of the package.",)
     return Section(TITLE, tuple(checks), tuple(_tables(found)), notes)
 
@@ -44,7 +44,7 @@ def _outline(layer: Mapping[str, Any]) -> object:
     return layer["path"], layer["class"], tensors
 
 
-def _checks(found: Models, watched: Watched, waits_for: str) -> Iterator[Check]:
+def _checks(found: Models, watched: Watched) -> Iterator[Check]:
     questions: dict[str, Callable[[list[dict[str, Any]]], dict[str, Any]]] = {
         "modules: same paths, order and classes": _modules,
         "parameters of each layer: same names, shapes, types, trained or frozen": lambda one: _tensors(one, "parameters"),
@@ -53,14 +53,14 @@ def _checks(found: Models, watched: Watched, waits_for: str) -> Iterator[Check]:
     }
     for name, ask in questions.items():
         pairs = [row for model, old, new in found for row in _beside(model, ask(old), ask(new))]
-        yield Check(name, 0, (), waits_for) if waits_for else compared(name, pairs)
+        yield Check(name, 0, (), watched.waits_for) if watched.waits_for else compared(name, pairs)
     name = "tied tensors: same groups"
     tied = [
         (f"{workload}/{model}", groups, None if stripped is None else stripped["tied"].get(model))
         for workload, legacy, stripped in watched.both()
         for model, groups in legacy["tied"].items()
     ]
-    yield Check(name, 0, (), waits_for) if waits_for else compared(name, tied)
+    yield Check(name, 0, (), watched.waits_for) if watched.waits_for else compared(name, tied)
 
 
 def _beside(model: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

@@ -24,7 +24,7 @@ def regularisation(found: Reproduction, watched: Watched | None) -> Section:
         own = found.subject.package
         pairs, gone = _settings(watched, own)
         name = "plain attributes of each module, such as `p` and `eps`: the same"
-        checks.append(Check(name, 0, (), found.waits_for) if found.planned else compared(name, pairs))
+        checks.append(Check(name, 0, (), watched.waits_for) if watched.waits_for else compared(name, pairs))
         tables.append(_table(pairs))
         text = "Plain attributes of the package's own modules that the stripped ones do not have, as nothing reads them"
         tables.append(Table(text, ("class", "attribute", "value"), tuple(gone)))

@@ -51,7 +51,7 @@ def pins(found: Reproduction) -> Pins:
 
 def setting_checks(found: Reproduction, everything: Mapping[str, Any], pinned: Pins) -> list[Check]:
     """Pins are what came in; a bundle's config has the values of the config that it was made from."""
-    pairs = [(key, [value], _seen(found, key)) for key, value in pinned.values.items()]
+    pairs = [(key, _seen(found, key), [value]) for key, value in pinned.values.items()]
     checks = [compared("each value that the guard pins is the only one that the workloads handed in", pairs)]
     if (bundled := _bundled(found)) is not None:
         rows = [(key, everything.get(key), value) for key, value in bundled.items()]
