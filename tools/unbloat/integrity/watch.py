@@ -1,7 +1,7 @@
 """In a run's own process: the modules of every model that a workload builds, and what was set up around them.
 
-A model is looked at where a workload hands it to `golden.model`; if it never does, every outermost module of the package that
-it constructed is, at the end. Beside that: optimizers with their groups as they were made, schedulers, clipping, autocast,
+A model is looked at where a workload hands it to `golden.model`; if no workload does, every outermost module of the package
+that it constructed is, at the end. Beside that: optimizers with their groups as they were made, schedulers, clipping, autocast,
 seeds.
 Nothing here computes with tensors while the workload runs but means and deviations, for which its recorder's tape is paused.
 """
@@ -32,8 +32,10 @@ _INTERNAL = frozenset({"training", "call_super_init", "dump_patches"})
 class Watch:
     """What a run has set up; plain values throughout."""
 
-    def __init__(self, package: str) -> None:
+    def __init__(self, package: str, *, constructed: bool) -> None:
+        """With `constructed`, the package's modules are kept for the case that nobody hands one to the recorder."""
         self._package = package
+        self._keep = constructed
         self._constructed: list[torch.nn.Module] = []
         self.models: dict[str, list[dict[str, Any]]] = {}
         self.tied: dict[str, list[list[str]]] = {}
@@ -52,7 +54,7 @@ class Watch:
             known.append(what)
 
     def constructed(self, module: torch.nn.Module) -> None:
-        if type(module).__module__.partition(".")[0] == self._package:
+        if self._keep and type(module).__module__.partition(".")[0] == self._package:
             self._constructed.append(module)
 
     def finish(self) -> None:
@@ -69,8 +71,8 @@ class Watch:
 
 @contextmanager
 def watch(options: Mapping[str, Any]) -> Iterator[Watch]:
-    """An observer. Options: `package`, and those of `aliased`."""
-    seen = Watch(options["package"])
+    """An observer. Options: `package`, `constructed`, and those of `aliased`."""
+    seen = Watch(options["package"], constructed=options["constructed"])
     with ExitStack() as stack:
         stack.enter_context(aliased(options))
         for owner, name, after in _watched(seen):

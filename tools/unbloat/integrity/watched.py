@@ -1,4 +1,4 @@
-"""Run workloads that build models on both trees, watched; what they were seen to set up, legacy and stripped."""
+"""Run workloads on both trees, watched; what they were seen to set up, legacy and stripped."""
 
 from __future__ import annotations
 
@@ -46,8 +46,10 @@ def run_watched(found: Reproduction, say: Say) -> Watched | None:
     legacy: dict[str, Any] = {}
     stripped: dict[str, Any] = {}
     faults: list[str] = []
-    for name in _chosen(found):
-        requests = [_request(found, name, stripped=which) for which in ([False] if found.planned else [False, True])]
+    chosen, recorded = _chosen(found)
+    for name in chosen:
+        trees = [False] if found.planned else [False, True]
+        requests = [_request(found, name, stripped=which, constructed=not recorded) for which in trees]
         say(f"{name}: watching")
         first, *others = server.run_many(requests)
         if isinstance(first, Failed):
@@ -76,12 +78,13 @@ def _by_legacy_names(seen: dict[str, Any], aliases: Aliases) -> dict[str, Any]:
     return seen
 
 
-def _chosen(found: Reproduction) -> Sequence[str]:
-    """The workloads that record a model, those of the gates first; or all of them if none does."""
+def _chosen(found: Reproduction) -> tuple[Sequence[str], bool]:
+    """All workloads of the gates, or another one if it alone records a model; whether any of them records one."""
     gates = list(dict.fromkeys(name for phase in found.phases for name in phase.gate))
-    names = [*gates, *(name for name in found.recorded.goldens if name not in gates)]
-    models = [name for name in names if _records_a_model(found.recorded.goldens[name])]
-    return models or gates
+    models = [name for name, golden in found.recorded.goldens.items() if _records_a_model(golden)]
+    if models and not set(models) & set(gates):
+        gates.append(models[0])
+    return gates, bool(models)
 
 
 def _records_a_model(ledger: Ledger) -> bool:
@@ -89,7 +92,7 @@ def _records_a_model(ledger: Ledger) -> bool:
     return any(name.endswith(".modes") and f"{name.removesuffix('modes')}tied" in names for name in names)
 
 
-def _request(found: Reproduction, name: str, *, stripped: bool) -> Request:
+def _request(found: Reproduction, name: str, *, stripped: bool, constructed: bool) -> Request:
     subject = found.subject
     aliases = found.aliases if stripped else Aliases()
     return Request(
@@ -98,5 +101,5 @@ def _request(found: Reproduction, name: str, *, stripped: bool) -> Request:
         forbidden=(subject.legacy,) if stripped else (),
         seed=subject.seed,
         observer=OBSERVER,
-        observer_options={"package": subject.package, **aliases.to_json()},
+        observer_options={"package": subject.package, "constructed": constructed, **aliases.to_json()},
     )

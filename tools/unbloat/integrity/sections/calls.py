@@ -29,7 +29,7 @@ class Found:
 
 
 def calls(found: Reproduction, wanted: Callable[[str], bool]) -> list[Found]:
-    """The calls whose function has a name that is wanted; of `torch.nn.init.zeros_`, the last part."""
+    """The calls of a function whose name is wanted; of an attribute such as `x.float`, that is `.float`."""
     return [one for pair in found.definitions.pairs() for one in _beside(found, pair, wanted)]
 
 
@@ -69,6 +69,8 @@ def _calls(scope: Scope, wanted: Callable[[str], bool]) -> Iterator[ast.Call]:
 
 def _name(function: ast.expr) -> str:
     match function:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
+        case ast.Name(id=name):
             return name
+        case ast.Attribute(attr=name):
+            return f".{name}"
     return ""

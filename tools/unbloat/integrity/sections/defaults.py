@@ -90,14 +90,27 @@ def _told(one: Default) -> str:
 
 
 def _beside(found: Reproduction, pair: Pair) -> Iterator[Default]:
-    before, after = (list(_named(scope)) for scope in (pair.legacy, pair.stripped))
-    left = {one.name: ast.unparse(one.value) for one in after}
-    for one in before:
-        old, new = ast.unparse(one.value), left.pop(one.name, "")
+    """A module may set a name more than once, as where it tries an import: equal values are matched before others."""
+    left: dict[str, list[str]] = {}
+    for one in _named(pair.stripped):
+        left.setdefault(one.name, []).append(ast.unparse(one.value))
+    before = [(one, ast.unparse(one.value)) for one in _named(pair.legacy)]
+    equal = {id(one) for one, old in before if _take(left.get(one.name, []), old)}
+    for one, old in before:
+        others = left.get(one.name, [])
+        new = old if id(one) in equal else others.pop(0) if others else ""
         fate = "" if old == new else _what_happened(found, pair, one, gone=not new)
         yield Default(f"{pair.file}:{one.node.lineno} {pair.shown}", one.name, old, new, fate)
-    for name, new in left.items():
-        yield Default(f"{pair.now} {pair.shown}", name, "", new, "")
+    for name, texts in left.items():
+        for text in texts:
+            yield Default(f"{pair.now} {pair.shown}", name, "", text, "")
+
+
+def _take(texts: list[str], wanted: str) -> bool:
+    if wanted not in texts:
+        return False
+    texts.remove(wanted)
+    return True
 
 
 def _what_happened(found: Reproduction, pair: Pair, one: Named, *, gone: bool) -> str:

@@ -15,7 +15,7 @@ from unbloat.integrity.watched import Watched
 
 KINDS = ("default dtype", "autocast", "optimizer", "scheduler", "clipping", "seeds")
 CALL = re.compile(
-    r"autocast|gradscaler|set_default_dtype|^(half|bfloat16|double|float)$|seed|optim|adam|sgd|scheduler|lr_lambda",
+    r"autocast|gradscaler|set_default_dtype|^\.(half|bfloat16|double|float)$|seed|optim|adam|sgd|scheduler|lr_lambda",
     re.IGNORECASE,
 )
 LEAF = re.compile(

@@ -17,7 +17,7 @@ FILLS = frozenset(
 
 def initialisation(found: Reproduction, watched: Watched | None) -> Section:
     """Statically every call that fills a tensor; from the runs, mean, deviation and digest of every parameter."""
-    rows = calls(found, FILLS.__contains__)
+    rows = calls(found, lambda name: name.lstrip(".") in FILLS)
     checks = [call_check("calls that fill a tensor in place, in surviving functions: the same", rows)]
     tables = [call_table("Calls that fill a tensor in place", rows)]
     if watched is not None:

@@ -12,7 +12,7 @@ from unbloat.integrity.sections.layers import models
 from unbloat.integrity.watched import Watched
 
 SETTING = re.compile(r"^p$|^eps$|^momentum$|drop|smooth|decay|clip|regulari[sz]|noise|temperature")
-CALL = re.compile(r"dropout|drop_path|_norm$|^clip_grad|label_smoothing|weight_decay|^clamp_?$", re.IGNORECASE)
+CALL = re.compile(r"dropout|drop_?path|norm$|clip_grad|label_?smoothing|weight_decay", re.IGNORECASE)
 
 
 def regularisation(found: Reproduction, watched: Watched | None) -> Section:
