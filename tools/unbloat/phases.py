@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unbloat.edit.changes import parse
 from unbloat.errors import SubjectError
 from unbloat.evidence import Facts
 from unbloat.figures import save_figures
@@ -24,11 +22,10 @@ from unbloat.restructure import Judge as TreeJudge
 from unbloat.rounds import removals_of
 from unbloat.strip import Judge, PhaseRun, tree_digest, write_output
 from unbloat.subject import Phase, Subject, Workload
-from unbloat.verify.checks import faults
 from unbloat.verify.journal import Journal, read_journal
 from unbloat.verify.outcome import Failed, Request
 from unbloat.verify.server import Server
-from unbloat.verify.trees import read_tree
+from unbloat.verify.tree_checks import TreeChecks, assert_holds_package
 
 
 @dataclass(frozen=True)
@@ -154,9 +151,8 @@ def verify_tree(recorded: Recording, tree: Path, phases: Sequence[Phase], say: S
         SubjectError: the tree does not hold the package.
     """
     subject = recorded.subject
-    if not (tree / subject.package / "__init__.py").is_file():
-        raise SubjectError(f"{tree}: holds no package {subject.package!r}; strip first, or name another --tree")
-    found = _static_faults(subject, tree)
+    assert_holds_package(subject, tree)
+    found = TreeChecks(subject).faults(tree)
     names = list(dict.fromkeys(name for phase in phases for name in phase.gate))
     forbidden = () if tree == subject.legacy else (subject.legacy,)
     plain = [Request(tree, subject.workload(name), forbidden=forbidden, seed=subject.seed) for name in names]
@@ -173,25 +169,3 @@ def verify_tree(recorded: Recording, tree: Path, phases: Sequence[Phase], say: S
             found.append(f"workload '{name}' differs at `{divergence.entry}`: {divergence.what}")
         say(f"{name}: {'identical' if divergence is None else divergence.what} ({run.seconds:.1f} s)")
     return found
-
-
-def _static_faults(subject: Subject, tree: Path) -> list[str]:
-    """Modules that do not compile or read names that nobody defines."""
-    files: dict[str, str] = {}
-    parsed: dict[str, ast.Module] = {}
-    for name, content in read_tree(tree / subject.package).items():
-        if name.endswith(".py"):
-            file = f"{subject.package}/{name}"
-            try:
-                files[file] = content.decode()
-                parsed[file] = parse(files[file])
-            except (SyntaxError, ValueError) as error:
-                return [f"{file}: does not compile: {error}"]
-    legacy = {file: parse((subject.legacy / file).read_text(encoding="utf-8")) for file in subject.sources()}
-    changed = {
-        file: text
-        for file, text in files.items()
-        if file not in legacy or text.encode() != (subject.legacy / file).read_bytes()
-    }
-    # Scopes are matched by legacy positions, which a tree read from disk does not have: names and imports remain.
-    return [fault for fault in faults(legacy, parsed, changed) if "undefined name" in fault or "imports" in fault]
