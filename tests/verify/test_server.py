@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,29 @@ def test_many_runs_come_back_in_order_and_at_most_so_many_at_once(server: Server
     assert [values["name"] for values in seen] == [f"'{name}'" for name in "abcde"]
     assert {int(values["at once"]) for values in seen} <= {1, 2}
     assert server.run_many([]) == []
+
+
+def test_another_thread_can_end_what_runs(server: Server, subject: Subject, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    tree, workload = subject(f"import time\ndef go(golden):\n    open({str(begun)!r}, 'w').close()\n    time.sleep(60)")
+    server.cancel()  # Nothing runs yet, and what comes later is none of its business.
+    with ThreadPoolExecutor(1) as thread:
+        run = thread.submit(server.run, tree, workload)
+        while not begun.exists():
+            time.sleep(0.01)
+        server.cancel()
+        outcome = run.result()
+    assert isinstance(outcome, Failed)
+    assert outcome.reason == "workload 'flow' was ended by signal 9 (Killed)"
+    assert isinstance(server.run(*subject("def go(golden): pass")), Recorded)
+
+
+def test_the_output_of_a_failed_run_begins_with_the_users_code(server: Server, subject: Subject) -> None:
+    outcome = server.run(*subject("def go(golden):\n    nowhere"))
+    assert isinstance(outcome, Failed)
+    first, place, *_ = outcome.output.splitlines()
+    assert first == "Traceback (most recent call last):"
+    assert "user/flows.py" in place
 
 
 OBSERVER = """

@@ -18,11 +18,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+import unbloat
 from unbloat.errors import WorkloadError
+from unbloat.golden.imports import is_beneath
 from unbloat.golden.run import run_workload
 from unbloat.verify.isolation import forbid
 from unbloat.verify.outcome import Request
 
+_UNBLOAT = Path(unbloat.__file__).parent
 OUTPUT, RESULT = "output.txt", "result.json"
 _PR_SET_PDEATHSIG = 1
 
@@ -84,10 +87,17 @@ def _outcome(request: Request) -> dict[str, Any]:
             ledger = run_workload(request.tree, request.workload, seed=request.seed, capture=request.capture)
         isolation.assert_kept()
     except WorkloadError as error:
-        # The user's own traceback; how unbloat came there explains nothing.
-        traceback.print_exception(error.__cause__ or error)
+        traceback.print_exception(_from_the_user_on(error.__cause__ or error))
         return {"failed": str(error)}
     return {"ledger": ledger.to_json(), "extra": {} if observed is None else observed.result()}
+
+
+def _from_the_user_on(error: BaseException) -> BaseException:
+    """With the user's own traceback; how unbloat came there explains nothing."""
+    own = error.__traceback__
+    while own is not None and is_beneath(own.tb_frame.f_code.co_filename, _UNBLOAT):
+        own = own.tb_next
+    return error.with_traceback(own or error.__traceback__)
 
 
 def _observer(request: Request) -> AbstractContextManager[Observed | None]:

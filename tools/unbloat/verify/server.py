@@ -100,20 +100,26 @@ class Server:
             outcomes[position] = self._outcome(request, reply)
         return [outcomes[position] for position in range(len(requests))]
 
+    def cancel(self) -> None:
+        """End whatever runs now: its outcome is that it failed. For another thread than the one that waits for it."""
+        self._tell({"cancel": True})
+
     def _send(self, request: Request) -> int:
         self._runs += 1
         folder = self._run_folder(self._runs)
         folder.mkdir()
         fields = request.to_json()
         fields["forbidden"] += [str(folder.resolve()) for folder in self._forbidden]
-        message = {"number": self._runs, "folder": str(folder), "request": fields}
+        self._tell({"number": self._runs, "folder": str(folder), "request": fields})
+        return self._runs
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise self._died() from error
-        return self._runs
 
     def _receive(self) -> dict[str, Any]:
         assert self._process.stdout is not None

@@ -83,7 +83,7 @@ class WarmProcess:
                     if not received:
                         return
                     for message in self._messages(received):
-                        self._start(message)
+                        self._heed(message)
         finally:
             for pid in self._children:
                 kill_group(pid)
@@ -93,6 +93,13 @@ class WarmProcess:
         *complete, self._unread = (self._unread + received).split(b"\n")
         for line in complete:
             yield json.loads(line)
+
+    def _heed(self, message: dict[str, Any]) -> None:
+        if "cancel" not in message:
+            self._start(message)
+            return
+        for pid in self._children:
+            kill_group(pid)
 
     def _start(self, message: dict[str, Any]) -> None:
         number = message["number"]
