@@ -5,23 +5,28 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import shutil
+import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from unbloat.phases import Recording, recording
 from unbloat.record import OBSERVER
-from unbloat.subject import load_subject
+from unbloat.subject import Workload, load_subject
 from unbloat.verify.outcome import Recorded
 from unbloat.verify.server import Server
 
 ROOT = Path(__file__).parents[2]
 SUBJECT = load_subject(ROOT / "reproduction" / "strip.toml")
 WORKLOAD = SUBJECT.workload("prepare_finetune")
+WATCHED = SUBJECT.workload("infer")
 ROUNDS = 5
 
 
@@ -32,6 +37,10 @@ def main() -> None:
             ("verification in a fresh process / in a fork of the warm one", seconds(cold) / plain),
             ("probed run / plain run", seconds(lambda: run(recorded.server, observed=True)) / plain),
             ("stripped tree / legacy, same workload", seconds(lambda: run_stripped(recorded)) / plain),
+            (
+                "watch mode, from a save to the verdict / the run alone",
+                watched() / seconds(lambda: run_stripped(recorded, WATCHED)),
+            ),
             ("import of the stripped data modules / of the legacy's", imports("stripped") / imports("legacy")),
         ]
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
@@ -71,9 +80,35 @@ def run(server: Server, *, observed: bool = False) -> None:
     assert isinstance(found, Recorded), found
 
 
-def run_stripped(recorded: Recording) -> None:
-    found = recorded.server.run(SUBJECT.stripped, WORKLOAD, seed=SUBJECT.seed, forbidden=(SUBJECT.legacy,))
+def run_stripped(recorded: Recording, workload: Workload = WORKLOAD) -> None:
+    found = recorded.server.run(SUBJECT.stripped, workload, seed=SUBJECT.seed, forbidden=(SUBJECT.legacy,))
     assert isinstance(found, Recorded), found
+
+
+def watched() -> float:
+    """The median of seconds between a save of a module and the verdict that follows it."""
+    with tempfile.TemporaryDirectory(prefix="unbloat-bench-") as folder:
+        tree = Path(folder) / "tree"
+        shutil.copytree(SUBJECT.stripped, tree)
+        module = tree / SUBJECT.package / "model" / "trainer.py"
+        command = [sys.executable, "-m", "unbloat.cli", "verify", "--watch", "--subject", str(SUBJECT.file)]
+        command += ["--tree", str(tree), "--workload", WATCHED.name]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1, env=environment) as process:
+            assert process.stdout is not None
+
+            def verdict() -> None:
+                assert process.stdout is not None
+                assert any(f"{WATCHED.name}: identical" in line for line in process.stdout), "the run ended"
+
+            def save() -> None:
+                module.write_text(module.read_text() + "\n")
+                verdict()
+
+            verdict()
+            found = seconds(save)
+            process.send_signal(signal.SIGINT)
+    return found
 
 
 def cold() -> None:

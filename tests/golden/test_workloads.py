@@ -1,6 +1,7 @@
 """Every workload on every tree, in two lanes: bit for bit what the legacy does here, and close to what was committed.
 
-Every workload runs in a process where only the tree in question can be imported: a read below any other fails.
+Every workload runs in a process where only the tree in question can be imported: a read below any other fails. Committed
+goldens are recorded by `pytest --unbloat reproduction/strip.toml --unbloat-goldens tests/golden/ledgers --unbloat-accept REASON`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from unbloat.golden.lanes import choose, judge
 from unbloat.golden.ledger import Ledger
 from unbloat.golden.store import load_with_environment
 from unbloat.phases import Recording
+from unbloat.pytest_plugin.goldens import SUFFIX, Goldens
 from unbloat.subject import Subject, load_subject
 from unbloat.verify.outcome import Failed, Recorded
 from unbloat.verify.server import Server
@@ -25,8 +27,8 @@ SUBJECT = load_subject(Path(__file__).parents[2] / "reproduction" / "strip.toml"
 LEDGERS = Path(__file__).parent / "ledgers"
 TREES = ("legacy", "stripped")
 NAMES = [workload.name for workload in SUBJECT.workloads]
-PORTABLE = [name for name in NAMES if f"{name}_float64" not in NAMES]
-DOUBLE = [name for name in NAMES if name.endswith("_float64")]
+COMMITTED = Goldens(SUBJECT, LEDGERS)
+DOUBLE = [name for name in NAMES if name.endswith(SUFFIX)]
 
 LARGEST = 5_000_000
 """Bytes of all committed goldens together."""
@@ -64,20 +66,19 @@ def test_every_bit_is_the_legacys(tree: str, name: str, run: Run, recorded: Reco
     assert difference is None, difference
 
 
-@pytest.mark.parametrize("name", PORTABLE)
+@pytest.mark.parametrize("name", COMMITTED.names())
 @pytest.mark.parametrize("tree", TREES)
 def test_the_committed_golden_holds(tree: str, name: str, run: Run, recorded: Recording) -> None:
     """On the machine that recorded it bit for bit, elsewhere as far as that can be; the latter is checked everywhere."""
-    committed, recorded_in = load_with_environment(LEDGERS / f"{name}.json")
+    committed, recorded_in = load_with_environment(COMMITTED.file(name))
     verdict = judge(committed, recorded_in, run(tree, name), recorded.server.environment)
     assert verdict.divergence is None, str(verdict)
     assert compare(committed, run(tree, name), Lane.ACROSS_MACHINES) is None
 
 
 def test_committed_goldens_are_complete_and_small() -> None:
-    files = list(LEDGERS.glob("*.json"))
-    assert sorted(file.stem for file in files) == sorted(PORTABLE)
-    assert sum(file.stat().st_size for file in files) <= LARGEST
+    assert COMMITTED.unused() == []
+    assert sum(COMMITTED.file(name).stat().st_size for name in COMMITTED.names()) <= LARGEST
 
 
 def fewer_instructions() -> str:

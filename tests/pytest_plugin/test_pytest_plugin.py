@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from unbloat.subject import Subject
 
+ROOT = Path(__file__).parents[2]
 MODULE = """
 def run(cfg, more=0):
     return cfg.size + more
@@ -249,6 +250,12 @@ def test_it_costs_nothing_where_nobody_asks(project: Subject, run_pytest: Pytest
     assert outcomes(run_pytest("-v")) == {"test_own.py::test_own": "PASSED"}
 
 
+def test_every_option_is_documented(run_pytest: Pytest) -> None:
+    page = (ROOT / "docs" / "pytest-plugin.md").read_text()
+    documented = re.findall(r"^\| `(--[\w-]+) ([A-Z]+)`", page, re.M)
+    assert documented == re.findall(r"^  (--unbloat[\w-]*)=([A-Z]+)", run_pytest("--help").stdout, re.M)
+
+
 def test_every_pytest_of_the_environment_loads_it() -> None:
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["pytest11"] == {"unbloat": "unbloat.pytest_plugin"}

@@ -14,7 +14,8 @@ from unbloat.certify.digests import ROLE, environment_resource, materials, plans
 from unbloat.certify.gates import compare_gates, ended, goldens
 from unbloat.certify.statement import Resource, digest_of, statement
 from unbloat.errors import SubjectError
-from unbloat.golden.environment import Lane, lane
+from unbloat.golden.environment import Lane
+from unbloat.golden.lanes import choose
 from unbloat.record import Say
 from unbloat.subject import Phase, Subject
 from unbloat.verify.server import Server
@@ -55,7 +56,7 @@ def check(subject: Subject, server: Server, certificate: Mapping[str, Any], say:
     """
     made, used = _by_name(certificate["subject"]), _by_name(certificate["predicate"]["configuration"])
     recorded_in = {key: value for key, value in _annotations(used.get("environment", {})).items() if key != ROLE}
-    which = lane(recorded_in, server.environment)
+    which = choose(recorded_in, server.environment).lane
     apart = tuple(_apart(recorded_in, server.environment))
     found = _forged(used, recorded_in) or _on_disk(subject, made, used)
     if found is not None:

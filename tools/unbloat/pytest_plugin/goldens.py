@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unbloat.golden.compare import Divergence, compare
-from unbloat.golden.environment import Lane, lane
+from unbloat.golden.environment import Lane
+from unbloat.golden.lanes import choose
 from unbloat.golden.ledger import Ledger
 from unbloat.golden.store import load_with_environment, save
 from unbloat.restructure import load_aliases, with_aliases
@@ -16,12 +17,13 @@ from unbloat.verify.outcome import Request
 from unbloat.verify.server import Server
 
 LOG = "LOG.md"
-DOUBLE = "_float64"
+SUFFIX = "_float64"
+"""Of the variant of a workload in double precision."""
 
 
 def stand_in(subject: Subject, name: str) -> str:
     """What is committed for a workload: its variant in double precision if it has one, which holds on any machine."""
-    return f"{name}{DOUBLE}" if any(workload.name == f"{name}{DOUBLE}" for workload in subject.workloads) else name
+    return f"{name}{SUFFIX}" if any(workload.name == f"{name}{SUFFIX}" for workload in subject.workloads) else name
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Goldens:
             WorkloadError: there is no golden, or the file is none.
         """
         golden, recorded_in = load_with_environment(self.file(name))
-        where = lane(recorded_in, environment)
+        where = choose(recorded_in, environment).lane
         divergence = compare(golden, ledger, where)
         return None if divergence is None else Differs(divergence, where)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 from pathlib import Path
 
 from unbloat.edit.changes import parse
@@ -39,7 +40,7 @@ class TreeChecks:
                 file = f"{self._package}/{name}"
                 try:
                     files[file] = content.decode()
-                    parsed[file] = parse(files[file])
+                    parsed[file] = _parsed(file, files[file])
                 except SyntaxError as error:
                     return [f"{file}: does not compile: {error.msg} (line {error.lineno})"]
                 except ValueError as error:
@@ -47,3 +48,9 @@ class TreeChecks:
         changed = {file: text for file, text in files.items() if text.encode() != self._sources.get(file)}
         # Scopes are matched by legacy positions, which a tree read from disk does not have: names and imports remain.
         return [fault for fault in faults(self._legacy, parsed, changed) if "undefined name" in fault or "imports" in fault]
+
+
+@lru_cache(maxsize=1024)
+def _parsed(file: str, text: str) -> ast.Module:
+    """Of the same text always the same tree: what is found out about a tree is kept as long as the tree is."""
+    return parse(text)
