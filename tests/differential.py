@@ -124,7 +124,7 @@ def use(steps, may_raise):
 
 Step = tuple[Any, ...]
 """("config", "namespace" or "dict", content), ("set", key, value), ("env", name, value), and the calls: ("run", "call", "make",
-"build" or "method", name, args, kwargs), where `other.name` is a name of another module. "run" and "make" hand on the config."""
+"build" or "method", name, args, kwargs), where `other.name` is a name of another module. "run" and "make" hand it on."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The champion ends in the same bits whether it is recorded or not; that probes change nothing is asserted by each recording."""
+"""The champion ends in the same bits whether it is recorded or not; that probes change nothing, each recording asserts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Every workload on every tree, in two lanes: bit for bit what the legacy does here, and close to what was committed.
 
 Every workload runs in a process where only the tree in question can be imported: a read below any other fails. Committed
-goldens are recorded by `pytest --unbloat reproduction/strip.toml --unbloat-goldens tests/golden/ledgers --unbloat-accept REASON`.
+goldens come from `pytest --unbloat reproduction/strip.toml --unbloat-goldens tests/golden/ledgers --unbloat-accept REASON`.
 """
 
 from __future__ import annotations
