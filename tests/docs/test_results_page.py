@@ -159,7 +159,8 @@ def test_random_programs_are_shown_once_there_are_figures(tmp_path: Path) -> Non
     }
     (tmp_path / "results.fuzz.json").write_text(json.dumps(fuzz))
     found = pages(tmp_path, FIGURES)["results.md"]
-    assert "2 programs, 40 uses, 0 crashes" in found and "The gate refused 1 of 4" in found.replace("\n", " ")
+    prose = found.replace("\n", " ")
+    assert "2 programs, 40 uses, 0 crashes" in prose and "The gate refused 1 of 4" in prose
     assert "| **silent** | 1 |\n" in found and "| simplify | 3 |\n" in found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,7 +99,8 @@ def test_a_single_file_becomes_a_package(root: Path, install: Install) -> None:
     assert (subject.legacy / "lone" / "__init__.py").read_bytes() == b"a = 1\n"
 
 
-def test_a_package_without_init_gets_an_empty_one(root: Path, install: Install) -> None:
+def test_a_package_without_init_gets_an_empty_one(root: Path, site: Path, install: Install) -> None:
+    shutil.rmtree(site / "fake")
     install("fake-dist", "1.2", {"fake/deep/inner.py": b"def answer():\n    return 42\n"})
     subject = loaded(root)
     assert subject.sources() == ("fake/__init__.py", "fake/deep/inner.py")

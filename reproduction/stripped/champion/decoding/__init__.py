@@ -1,2 +1,15 @@
+from champion.decoding.insertion import (
+    InsertionDecoder,
+    InsertionResult,
+    aggregate_logits,
+    apply_insertion_gating,
+    compute_slot_state,
+)
 
-__all__ = []
+__all__ = [
+    "InsertionDecoder",
+    "InsertionResult",
+    "aggregate_logits",
+    "apply_insertion_gating",
+    "compute_slot_state",
+]

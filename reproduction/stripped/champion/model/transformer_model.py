@@ -12,23 +12,23 @@ should please bring their own module and only leave the call here.
 TODO: split up, the encoder zoo at least.
 """
 
-from .. import pinned
-from ..pinned import unseen as unbloat_unseen, forbid as unbloat_forbid, require as unbloat_require
+from champion import pinned
+from champion.pinned import unseen as unbloat_unseen
 import json
 import logging
 import math
 import os
 from contextlib import nullcontext
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import torch
 import torch.nn as nn
 from omegaconf import DictConfig, OmegaConf
-from .bridge import ConcatMLPBridge, HybridBridge, IdentityBridge
-from .context_encoder_pqa import ContextEncoderConfig, ContextEncoderPQA
-from ..utils.logging_config import setup_logging
-from ..utils.perm_embedding import PermInvariantEmbedding
-from ..utils.positional_encoding import Grid2DPositionalEncoding
+from champion.model.bridge import ConcatMLPBridge, HybridBridge, IdentityBridge
+from champion.model.context_encoder_pqa import ContextEncoderConfig, ContextEncoderPQA
+from champion.utils.logging_config import setup_logging
+from champion.utils.perm_embedding import PermInvariantEmbedding
+from champion.utils.positional_encoding import Grid2DPositionalEncoding
 
 logger = setup_logging(__name__)
 
@@ -52,7 +52,8 @@ def _cfg_get(cfg: Any, dotted: str) -> Any:
     """Read ``a.b.c``; missing nodes and None give the default."""
     node = cfg
     for part in dotted.split("."):
-        unbloat_forbid(node is None, "champion/model/transformer_model.py:98")
+        if node is None:
+            raise NotImplementedError("stripped: champion/model/transformer_model.py:98")
         node = node.get(part, None) if hasattr(node, "get") else unbloat_unseen("champion/model/transformer_model.py:100")
     return None if node is None else node
 
@@ -123,8 +124,10 @@ class TransformerModel(nn.Module):
         )
         for shim_key, shim_value in shim_defaults:
             has_key = shim_key in model_cfg
-            unbloat_require(has_key, "champion/model/transformer_model.py:205-212")
-            continue
+            if has_key:
+                continue
+            else:
+                raise NotImplementedError("stripped: champion/model/transformer_model.py:205-212")
 
         # ------------------------------------------------------------------
         # sizes
@@ -138,8 +141,10 @@ class TransformerModel(nn.Module):
         self.max_w = int(getattr(model_cfg, "max_w", 30))
         # the data preparation overwrites vocab_size, V_colours is the older name
         vocab_size = getattr(model_cfg, "vocab_size", None)
-        unbloat_forbid(vocab_size is None, "champion/model/transformer_model.py:260")
-        unbloat_forbid(vocab_size is None, "champion/model/transformer_model.py:262")
+        if vocab_size is None:
+            raise NotImplementedError("stripped: champion/model/transformer_model.py:260")
+        if vocab_size is None:
+            raise NotImplementedError("stripped: champion/model/transformer_model.py:262")
         self.vocab_size = int(vocab_size)
         n_shapes = getattr(model_cfg, "S_shapes", None)
         self.n_shapes = int(n_shapes) if n_shapes is not None else None
@@ -175,6 +180,7 @@ class TransformerModel(nn.Module):
         self.decoder_dropout = nn.Dropout(self.decoder_dropout_rate)
 
         # (row, column) of every cell of the canvas, for the 2-D priors of BAM
+        bam_cfg = getattr(model_cfg, "bam", None)
         coord_rows = torch.arange(self.max_h).repeat_interleave(self.max_w)
         coord_cols = torch.arange(self.max_w).repeat(self.max_h)
         coords = torch.stack([coord_rows, coord_cols], dim=-1).to(torch.get_default_dtype())
@@ -197,6 +203,8 @@ class TransformerModel(nn.Module):
             num_layers=self.n_encoder_layers,
             enable_nested_tensor=False,
         )
+        looped_cfg = getattr(model_cfg, "looped", None)
+        self.looped_enabled = bool(getattr(looped_cfg, "enabled", False))
 
         # ------------------------------------------------------------------
         # decoder
@@ -237,11 +245,15 @@ class TransformerModel(nn.Module):
             prefix + "decoder."
             # the training decoder is the one with the newer weights
             for key in list(state_dict.keys()):
-                unbloat_require(not key.startswith(train_prefix), "champion/model/transformer_model.py:497-503")
-                continue
+                if not key.startswith(train_prefix):
+                    continue
+                else:
+                    raise NotImplementedError("stripped: champion/model/transformer_model.py:497-503")
             for key in list(state_dict.keys()):
-                unbloat_require(not key.startswith(eval_prefix), "champion/model/transformer_model.py:507-513")
-                continue
+                if not key.startswith(eval_prefix):
+                    continue
+                else:
+                    raise NotImplementedError("stripped: champion/model/transformer_model.py:507-513")
 
         self._register_load_state_dict_pre_hook(_migrate_decoder_keys)
 
@@ -254,8 +266,10 @@ class TransformerModel(nn.Module):
             legacy_ctx = bool(getattr(model_cfg, "legacy_context_encoder", False))
         self.legacy_context_encoder = legacy_ctx
         ctx_cfg = getattr(model_cfg, "context_encoder", None)
-        unbloat_forbid(legacy_ctx, "champion/model/transformer_model.py:532-541")
-        self.context_encoder = ContextEncoderPQA(ContextEncoderConfig(**ctx_cfg))
+        if legacy_ctx:
+            raise NotImplementedError("stripped: champion/model/transformer_model.py:532-541")
+        else:
+            self.context_encoder = ContextEncoderPQA(ContextEncoderConfig(**ctx_cfg))
 
         # width of the context, the encoders disagree about the name
         self.d_ctx = int(self.context_encoder.cfg.d_model)
@@ -266,19 +280,14 @@ class TransformerModel(nn.Module):
         def _get(node_cfg, dotted, default=None):
             raise NotImplementedError("stripped: champion/model/transformer_model.py:575-586")
 
-        # FiLM in front of the heads
-        self.film_post_decoder = None
-
         # FiLM after every decoder layer
         self.film_per_layer_gens = None
         from omegaconf import OmegaConf
+        bam_cfg = getattr(model_cfg, "bam", None)
+        self.bam_enabled = bool(getattr(bam_cfg, "enabled", False))
         nora_cfg = getattr(model_cfg, "nora", None)
+        self.nora_enabled = bool(getattr(nora_cfg, "enabled", False))
         self.nora_plus_lora = bool(getattr(nora_cfg, "nora_plus_lora", False))
-
-        # ------------------------------------------------------------------
-        # anti-copy gating
-        # ------------------------------------------------------------------
-        self.anticopy_manager = None
         # the indices are part of the checkpoints, do not insert anything
         self.context_integration = nn.Sequential(
             nn.Linear(self.d_model + self.d_ctx, self.d_model),
@@ -336,9 +345,26 @@ class TransformerModel(nn.Module):
         self.last_attn_weights = None
         self.last_psi = None
         self.loop_logits: List[torch.Tensor] = []
+        self.loop_halt: List[torch.Tensor] = []
+        self.loop_stats: Dict[str, float] = {}
         self.deq_stats: Dict[str, float] = {}
         # set after the fit if the temperature was calibrated
         self.calibrator = None
+
+    # ------------------------------------------------------------------
+    # for the trainer
+    # ------------------------------------------------------------------
+    def bam_modules(self) -> list:
+        raise NotImplementedError("stripped: champion/model/transformer_model.py:1566-1567")
+
+    def bam_beta_clamp(self) -> None:
+        raise NotImplementedError("stripped: champion/model/transformer_model.py:1570-1579")
+
+    def moe_aux_loss(self) -> Optional[torch.Tensor]:
+        raise NotImplementedError("stripped: champion/model/transformer_model.py:1582-1586")
+
+    def nora_aux_loss(self) -> Optional[torch.Tensor]:
+        raise NotImplementedError("stripped: champion/model/transformer_model.py:1589-1592")
 
     def train(self, mode: bool = True):
         """Kept for the callbacks that patch it."""
@@ -385,15 +411,21 @@ class TransformerModel(nn.Module):
         self.last_attn_weights = None
         self.last_psi = None
         self.loop_logits = []
+        self.loop_halt = []
+        self.loop_stats = {}
         self.deq_stats = {}
 
         # --- shapes
-        unbloat_forbid(src.dim() == 4 and unbloat_unseen("champion/model/transformer_model.py:1692"), "champion/model/transformer_model.py:1694")
+        if src.dim() == 4 and unbloat_unseen("champion/model/transformer_model.py:1692"):
+            raise NotImplementedError("stripped: champion/model/transformer_model.py:1694")
         if src.dim() != 3:
             raise ValueError(f"expected src [B, H, W], got {tuple(src.shape)}")
-        unbloat_forbid(tgt is not None and tgt.dim() == 4 and unbloat_unseen("champion/model/transformer_model.py:1697"), "champion/model/transformer_model.py:1698")
-        unbloat_forbid(src.dtype != torch.long, "champion/model/transformer_model.py:1700")
-        unbloat_forbid(tgt is not None and tgt.dtype != torch.long, "champion/model/transformer_model.py:1702")
+        if tgt is not None and tgt.dim() == 4 and unbloat_unseen("champion/model/transformer_model.py:1697"):
+            raise NotImplementedError("stripped: champion/model/transformer_model.py:1698")
+        if src.dtype != torch.long:
+            raise NotImplementedError("stripped: champion/model/transformer_model.py:1700")
+        if tgt is not None and tgt.dtype != torch.long:
+            raise NotImplementedError("stripped: champion/model/transformer_model.py:1702")
         B, H, W = src.shape
         device = src.device
         if H * W > self.positional_encoding.pe.size(1):
@@ -404,23 +436,24 @@ class TransformerModel(nn.Module):
         amp_flag = _flag(model_cfg, "amp_enabled")
 
         # --- ranks
-        unbloat_forbid(_dist_ready(), "champion/model/transformer_model.py:1724")
-
-        # --- anti-copy: the more of the target is a copy, the less there is to discourage
-        unbloat_forbid(self.anticopy_manager is not None and self.training and tgt is not None, "champion/model/transformer_model.py:1728-1733")
+        if _dist_ready():
+            raise NotImplementedError("stripped: champion/model/transformer_model.py:1724")
 
         # --- deterministic parity: nothing random is asked for, so train and eval have to agree (the
         # encoder layers have a dropout of their own)
         parity = False
-        unbloat_forbid(self.training and (ctx_input is None or ctx_output is None), "champion/model/transformer_model.py:1740-1745")
+        if self.training and (ctx_input is None or ctx_output is None):
+            raise NotImplementedError("stripped: champion/model/transformer_model.py:1740-1745")
 
         # ------------------------------------------------------------------
         # context
         # ------------------------------------------------------------------
         context = None
         if ctx_input is not None and ctx_output is not None:
-            unbloat_forbid(ctx_input.dim() == 3, "champion/model/transformer_model.py:1764")
-            unbloat_forbid(ctx_output.dim() == 3, "champion/model/transformer_model.py:1766")
+            if ctx_input.dim() == 3:
+                raise NotImplementedError("stripped: champion/model/transformer_model.py:1764")
+            if ctx_output.dim() == 3:
+                raise NotImplementedError("stripped: champion/model/transformer_model.py:1766")
             if ctx_input.size(0) != B:
                 raise ValueError(f"batch sizes differ: src {B}, context {ctx_input.size(0)}")
             ctx_result = self.context_encoder(ctx_input, ctx_output)
@@ -455,11 +488,13 @@ class TransformerModel(nn.Module):
         x = self.positional_encoding(x)
 
         # tiny grids: nine cells do not say much, add some of the context (training only)
-        unbloat_forbid(is_tiny and self.training and context is not None, "champion/model/transformer_model.py:1849-1859")
+        if is_tiny and self.training and context is not None:
+            raise NotImplementedError("stripped: champion/model/transformer_model.py:1849-1859")
         if context is not None:
             x = self.bridge_enc(x, context, pad_mask=src_pad_mask, step=self._bridge_step, grid_hw=(H, W))
         # tiny grids again: louder
-        unbloat_forbid(is_tiny, "champion/model/transformer_model.py:1877-1885")
+        if is_tiny:
+            raise NotImplementedError("stripped: champion/model/transformer_model.py:1877-1885")
 
         x = self.dropout(x)
         # a sample of padding only has no keys at all: open it, the loss does not look there anyway
@@ -490,11 +525,13 @@ class TransformerModel(nn.Module):
             tgt_pad_mask = tgt_in == self.pad_token_id
             tgt_is_tiny = tgt.size(1) <= TINY_SIDE and unbloat_unseen("champion/model/transformer_model.py:2002")
             # the same residual as in front of the encoder
-            unbloat_forbid(tgt_is_tiny and self.training and context is not None, "champion/model/transformer_model.py:2005-2014")
+            if tgt_is_tiny and self.training and context is not None:
+                raise NotImplementedError("stripped: champion/model/transformer_model.py:2005-2014")
             if context is not None:
                 Hs_tgt, Ws_tgt = int(tgt.size(1)), int(tgt.size(2))
                 y = self.bridge_dec(y, context, pad_mask=tgt_pad_mask, step=self._bridge_step, grid_hw=(Hs_tgt, Ws_tgt))
-            unbloat_forbid(tgt_is_tiny, "champion/model/transformer_model.py:2032-2038")
+            if tgt_is_tiny:
+                raise NotImplementedError("stripped: champion/model/transformer_model.py:2032-2038")
             # the same vector everywhere
             if context is not None:
                 tgt_bias = self.context_to_tgt_bias(context)
@@ -502,7 +539,8 @@ class TransformerModel(nn.Module):
             y = self.dropout(y)
             if not self.training:
                 # does not happen any more since the norm cap, but it is cheap
-                unbloat_forbid(not bool(torch.isfinite(y).all()), "champion/model/transformer_model.py:2047-2048")
+                if not bool(torch.isfinite(y).all()):
+                    raise NotImplementedError("stripped: champion/model/transformer_model.py:2047-2048")
 
             # masks
             causal_mask = self._subsequent_mask(tgt_len, device)
@@ -510,9 +548,6 @@ class TransformerModel(nn.Module):
             # position 0 is the bos and always open
             tgt_key_mask[:, 0] = False
             dec_memory = self.dec_mem_ln(memory)
-
-            # per-layer FiLM: coefficients for the hooks
-            unbloat_forbid(self.film_per_layer_gens is not None and context is not None, "champion/model/transformer_model.py:2061-2074")
 
             # BAM: coordinates of the target cells
             dec_bam_norm = True
@@ -543,7 +578,8 @@ class TransformerModel(nn.Module):
 
             # the decoder itself; hybrid bridges want to be called between the layers
             hybrid_layers = False
-            unbloat_forbid(isinstance(self.bridge_dec, HybridBridge) and context is not None, "champion/model/transformer_model.py:2162")
+            if isinstance(self.bridge_dec, HybridBridge) and context is not None:
+                raise NotImplementedError("stripped: champion/model/transformer_model.py:2162")
             with amp_ctx:
                 decoder_output = self.decoder(
                     y,
@@ -567,9 +603,6 @@ class TransformerModel(nn.Module):
             out_h, out_w = H, W
         else:
             out_h, out_w = int(tgt.size(1)), int(tgt.size(2))
-
-        # FiLM in front of the heads
-        unbloat_forbid(self.film_post_decoder is not None and context is not None, "champion/model/transformer_model.py:2305-2318")
         self.last_hidden = decoder_output
 
         # ------------------------------------------------------------------
@@ -591,8 +624,5 @@ class TransformerModel(nn.Module):
         if self.output_aug_extra is not None:
             extra_logits = self.output_aug_extra(decoder_output)
             logits = torch.cat([logits, extra_logits], dim=-1)
-
-        # calibrated temperature, evaluation only
-        unbloat_forbid(self.calibrator is not None and not self.training, "champion/model/transformer_model.py:2396")
         logits = logits.view(B, out_h, out_w, -1)
         return logits
