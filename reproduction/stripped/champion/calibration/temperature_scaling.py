@@ -1,7 +1,10 @@
 r"""Does 0.8 mean 80 %? Calibration errors, the reliability diagram, and a temperature that repairs them."""
 
+from .. import pinned
+from ..pinned import forbid as unbloat_forbid
+
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -19,21 +22,16 @@ class ReliabilityData:
     confidence: torch.Tensor  # [bins]
     accuracy: torch.Tensor  # [bins]
 
-    def as_dict(self) -> Dict[str, List[float]]:
-        """Plain lists, for the JSON next to the diagram."""
-        return {name: getattr(self, name).tolist() for name in ("edges", "counts", "confidence", "accuracy")}
-
 
 def flatten_valid(
     logits: torch.Tensor, labels: torch.Tensor, valid_mask: Optional[torch.Tensor] = None
 ) -> Tuple[torch.Tensor, torch.Tensor]:
     """[..., K] and [...] to [N, K] and [N], only the cells of the mask."""
+    pinned.check_given('valid_mask', valid_mask, 'champion/calibration/temperature_scaling.py:32')
     logits, labels = logits.reshape(-1, logits.size(-1)), labels.reshape(-1)
-    if valid_mask is not None:
-        keep = valid_mask.reshape(-1)
-        logits, labels = logits[keep], labels[keep]
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()
+    keep = valid_mask.reshape(-1)
+    logits, labels = logits[keep], labels[keep]
+    unbloat_forbid(logits.dtype in (torch.float16, torch.bfloat16), "champion/calibration/temperature_scaling.py:36")
     return logits, labels
 
 
@@ -49,6 +47,7 @@ def reliability_data(
 
     logits: [..., K], labels and valid_mask: [...].
     """
+    pinned.check_given('valid_mask', valid_mask, 'champion/calibration/temperature_scaling.py:32')
     logits, labels = flatten_valid(logits.detach(), labels, valid_mask)
     confidence, prediction = torch.softmax(logits, dim=-1).max(dim=-1)
     correct = (prediction == labels).to(confidence.dtype)
@@ -80,9 +79,9 @@ def negative_log_likelihood(
     logits: torch.Tensor, labels: torch.Tensor, valid_mask: Optional[torch.Tensor] = None
 ) -> torch.Tensor:
     """Mean of -log p(label) over the valid cells, 0 without any."""
+    pinned.check_given('valid_mask', valid_mask, 'champion/calibration/temperature_scaling.py:32')
     logits, labels = flatten_valid(logits, labels, valid_mask)
-    if labels.numel() == 0:
-        return logits.sum()
+    unbloat_forbid(labels.numel() == 0, "champion/calibration/temperature_scaling.py:85")
     return F.cross_entropy(logits, labels)
 
 
@@ -93,56 +92,7 @@ def calibration_metrics(
     n_bins: int = N_BINS,
 ) -> Dict[str, float]:
     """{'ece', 'mce', 'nll'} of one batch."""
+    pinned.check_given('valid_mask', valid_mask, 'champion/calibration/temperature_scaling.py:32')
     ece, mce = calibration_error(reliability_data(logits, labels, valid_mask, n_bins))
     nll = float(negative_log_likelihood(logits.detach(), labels, valid_mask))
     return {"ece": ece, "mce": mce, "nll": nll}
-
-
-class TemperatureScaler(nn.Module):
-    r"""
-    Guo et al. (2017), section 4.2: :math:`\hat q = \max_k \mathrm{softmax}(z / T)_k` with one T for all
-    classes.
-
-    The arg max does not change, so accuracy does not either. T is kept as its logarithm and bounded to [0.05,
-    20], since perfectly separable data would otherwise send it to 0.
-    """
-
-    LOWEST, HIGHEST = 0.05, 20.0
-
-    def __init__(self, temperature: float = 1.0):
-        super().__init__()
-        self.log_temperature = nn.Parameter(torch.tensor(float(temperature)).log())
-        self.fitted = False
-
-    @property
-    def temperature(self) -> torch.Tensor:
-        return self.log_temperature.exp().clamp(self.LOWEST, self.HIGHEST)
-
-    def forward(self, logits: torch.Tensor) -> torch.Tensor:
-        return logits / self.temperature.to(logits.dtype)
-
-    def fit(
-        self,
-        logits: torch.Tensor,
-        labels: torch.Tensor,
-        valid_mask: Optional[torch.Tensor] = None,
-        max_iter: int = 50,
-    ) -> float:
-        """Minimise the NLL over T with L-BFGS on held-out logits. Returns T, unchanged without cells."""
-        logits, labels = flatten_valid(logits.detach(), labels, valid_mask)
-        if labels.numel() == 0:
-            return self.temperature.item()
-        optimizer = torch.optim.LBFGS(
-            [self.log_temperature], max_iter=max_iter, line_search_fn="strong_wolfe"
-        )
-
-        def closure() -> torch.Tensor:
-            optimizer.zero_grad()
-            loss = F.cross_entropy(self(logits), labels)
-            loss.backward()
-            return loss
-
-        with torch.enable_grad():
-            optimizer.step(closure)
-        self.fitted = True
-        return self.temperature.item()

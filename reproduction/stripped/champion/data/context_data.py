@@ -1,7 +1,7 @@
 """Container for the context pairs of one sample."""
 import logging
 from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 import torch
 
@@ -41,9 +41,6 @@ class ContextPair:
 
     def clone(self) -> "ContextPair":
         raise NotImplementedError("stripped: champion/data/context_data.py:53")
-
-    def as_dict(self) -> Dict[str, Any]:
-        raise NotImplementedError("stripped: champion/data/context_data.py:56-57")
 
     def __len__(self) -> int:
         return self.num_pairs

@@ -8,8 +8,8 @@ The yardstick benchmark (3x3 grids, four skills) lives here as well: it is our s
 for new context encoders, see ``generate_yardstick_tasks``.
 """
 
-from champion import pinned
-from champion.pinned import unseen as unbloat_unseen
+from .. import pinned
+from ..pinned import unseen as unbloat_unseen, forbid as unbloat_forbid
 import concurrent.futures
 import copy
 import json
@@ -26,10 +26,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader, TensorDataset
 
-from champion.data.context_data import ContextPair
-from champion.data.datasets import ArcPairDataset
-from champion.utils.logging_config import setup_logging
-from champion.utils.padding_utils import pad_to_fixed_size
+from .context_data import ContextPair
+from .datasets import ArcPairDataset
+from ..utils.logging_config import setup_logging
+from ..utils.padding_utils import pad_to_fixed_size
 
 logger = setup_logging(__name__)
 
@@ -49,18 +49,15 @@ def _cfg_get(cfg: Any, dotted: str, default: Any = None) -> Any:
     """Read ``a.b.c`` from cfg, raises KeyError if a node is missing."""
     node = cfg
     for part in dotted.split("."):
-        if node is None:
-            raise NotImplementedError("stripped: champion/data/data_preparation.py:55")
+        unbloat_forbid(node is None, "champion/data/data_preparation.py:55")
         node = node.get(part, None) if hasattr(node, "get") else unbloat_unseen("champion/data/data_preparation.py:57")
     return default if node is None else node
 
 
 def _as_bool(value: Any) -> bool:
     # overrides from the command line arrive as strings every now and then
-    if value is None:
-        raise NotImplementedError("stripped: champion/data/data_preparation.py:66")
-    if isinstance(value, str):
-        raise NotImplementedError("stripped: champion/data/data_preparation.py:68")
+    unbloat_forbid(value is None, "champion/data/data_preparation.py:66")
+    unbloat_forbid(isinstance(value, str), "champion/data/data_preparation.py:68")
     return bool(value)
 
 
@@ -132,8 +129,7 @@ def load_task_files(
         raise FileNotFoundError(f"Data directory not found: {directory}")
     files = sorted(directory.glob("*.json"))
 
-    if include_synthetic and synthetic_dir is not None:
-        raise NotImplementedError("stripped: champion/data/data_preparation.py:160-165")
+    unbloat_forbid(include_synthetic and synthetic_dir is not None, "champion/data/data_preparation.py:160-165")
     if not files:
         raise ValueError(f"No task files in {directory}")
 
@@ -161,8 +157,7 @@ def load_task_files(
 
     tasks: Dict[str, Dict[str, Any]] = {}
     for path, data in zip(files, loaded):
-        if data is None or "train" not in data:
-            raise NotImplementedError("stripped: champion/data/data_preparation.py:202")
+        unbloat_forbid(data is None or "train" not in data, "champion/data/data_preparation.py:202")
         tasks[path.stem] = data
     return tasks
 
@@ -241,8 +236,7 @@ def process_examples(
 
     samples: List[Sample] = []
     for task_id, task in tasks.items():
-        if skip_ids and task_id in skip_ids:
-            raise NotImplementedError("stripped: champion/data/data_preparation.py:307")
+        unbloat_forbid(skip_ids and task_id in skip_ids, "champion/data/data_preparation.py:307")
         pairs = task.get(split, [])
         sources = _pad_grids([pair["input"] for pair in pairs], canvas, pad_value)
         targets = _pad_grids([pair["output"] for pair in pairs], canvas, pad_value)
@@ -277,10 +271,8 @@ def prepare_data(cfg: DictConfig):
     synthetic_dir = _cfg_get(cfg, "training.synthetic_data_dir", None)
     _as_bool(OmegaConf.select(cfg, "data.limit_shuffle", default=False))
 
-    if _as_bool(_cfg_get(cfg, "data.log_to_file", False)):
-        raise NotImplementedError("stripped: champion/data/data_preparation.py:644")
-    if OmegaConf.is_struct(cfg):
-        raise NotImplementedError("stripped: champion/data/data_preparation.py:647")
+    unbloat_forbid(_as_bool(_cfg_get(cfg, "data.log_to_file", False)), "champion/data/data_preparation.py:644")
+    unbloat_forbid(OmegaConf.is_struct(cfg), "champion/data/data_preparation.py:647")
 
     _describe_run(cfg, mode, dynamic_pairs)
 

@@ -4,7 +4,7 @@ from typing import Sequence, Tuple
 import torch
 from torch.utils.data import Dataset
 
-from champion.data.context_data import ContextPair
+from .context_data import ContextPair
 
 
 class ArcPairDataset(Dataset):

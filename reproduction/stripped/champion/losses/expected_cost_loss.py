@@ -15,6 +15,9 @@ tradeoff" (1970), Elkan, "The foundations of cost-sensitive learning" (2001).
 (a < b < c < d_finish < d) and the class layout; see the functions for what else was considered.
 """
 
+from .. import pinned
+from ..pinned import forbid as unbloat_forbid
+
 import math
 from typing import Optional
 
@@ -23,7 +26,6 @@ import torch.nn.functional as F
 
 BASE_VOCAB = 11
 PAD_CLASS = 10
-UNDECIDED_CLASS = 11
 FIRST_HEDGE = 12
 EOS_CLASS = 23
 NUM_CLASSES = 24
@@ -36,8 +38,7 @@ MIN_LOG_PROB = -100.0
 
 def _log_softmax(logits: torch.Tensor) -> torch.Tensor:
     """log p over the last dimension; half precision is lifted, impossible classes (-inf) stay finite."""
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()
+    unbloat_forbid(logits.dtype in (torch.float16, torch.bfloat16), "champion/losses/expected_cost_loss.py:40")
     return F.log_softmax(logits, dim=-1).clamp_min(MIN_LOG_PROB)
 
 
@@ -81,10 +82,10 @@ def build_slot_costs(
     Returns:
         [..., K] in the default float type
     """
+    pinned.check_argument('K', K, (24,), 'champion/losses/expected_cost_loss.py:86-87')
+    pinned.check_argument('base_vocab', base_vocab, (11,), 'champion/losses/expected_cost_loss.py:86-87')
     hedges = base_vocab + 1
     eos = K - 1
-    if hedges + base_vocab != eos:
-        raise ValueError(f"{K} classes do not fit a base vocabulary of {base_vocab}")
     prices = torch.empty(base_vocab, K, device=y_star.device)
     prices[:, :base_vocab] = d
     prices[:, base_vocab] = b
@@ -120,13 +121,14 @@ def risk_from_entropy(
 
     logits: [..., K], progress: share of the training that is done. Returns [...].
     """
+    pinned.check_argument('warmup_frac', warmup_frac, (0.18272488764301195,), 'champion/losses/expected_cost_loss.py:125')
     with torch.no_grad():
         entropy = normalised_entropy(logits).clamp(0.0, 1.0)
-        warm = 1.0 if warmup_frac <= 0 else min(1.0, max(0.0, progress) / warmup_frac)
+        warm = min(1.0, max(0.0, progress) / warmup_frac)
         return 1.0 + warm * (t_min + (t_max - t_min) * entropy.pow(alpha) - 1.0)
 
 
-def apply_risk_scaling(costs: torch.Tensor, t: torch.Tensor, mask_zero: bool = True) -> torch.Tensor:
+def apply_risk_scaling(costs: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     r"""
     .. math:: C'_k = C_k^{\,t}
 
@@ -139,8 +141,7 @@ def apply_risk_scaling(costs: torch.Tensor, t: torch.Tensor, mask_zero: bool = T
     """
     lifted = costs.clamp_min(torch.finfo(costs.dtype).eps)
     scaled = lifted.pow(t.unsqueeze(-1))
-    if mask_zero:
-        scaled = torch.where(costs > 0, scaled, torch.zeros_like(scaled))
+    scaled = torch.where(costs > 0, scaled, torch.zeros_like(scaled))
     return scaled
 
 
@@ -169,6 +170,9 @@ def expected_cost_loss(
 
     logits, costs: [..., K]; masks: [...] bool. Returns a scalar, 0 (with a graph) if no cell is valid.
     """
+    pinned.check_argument('anchor_ce_alpha', anchor_ce_alpha, (0.2294614393904159,), 'champion/losses/expected_cost_loss.py:181')
+    pinned.check_argument('entropy_floor_beta', entropy_floor_beta, (0.3216174192430753,), 'champion/losses/expected_cost_loss.py:185')
+    pinned.check_given('anchor_mask', anchor_mask, 'champion/losses/expected_cost_loss.py:182')
     log_p = _log_softmax(logits)
     probs = log_p.exp()
     costs = costs.to(log_p.dtype)
@@ -178,15 +182,13 @@ def expected_cost_loss(
 
     loss = _masked_mean((probs * costs).sum(-1), valid_mask)
     y_star = costs[..., :base_vocab].argmin(-1)
-    if anchor_ce_alpha:
-        anchored = valid_mask if anchor_mask is None else valid_mask & anchor_mask.bool()
-        nll = -log_p.gather(-1, y_star.unsqueeze(-1)).squeeze(-1)
-        loss = loss + anchor_ce_alpha * _masked_mean(nll, anchored)
-    if entropy_floor_beta:
-        entropy = -(probs * log_p).sum(-1) / math.log(logits.size(-1))
-        loss = loss + entropy_floor_beta * _masked_mean(
-            F.relu(ENTROPY_FLOOR - entropy), valid_mask & (y_star != pad_token_id)
-        )
+    anchored = valid_mask & anchor_mask.bool()
+    nll = -log_p.gather(-1, y_star.unsqueeze(-1)).squeeze(-1)
+    loss = loss + anchor_ce_alpha * _masked_mean(nll, anchored)
+    entropy = -(probs * log_p).sum(-1) / math.log(logits.size(-1))
+    loss = loss + entropy_floor_beta * _masked_mean(
+        F.relu(ENTROPY_FLOOR - entropy), valid_mask & (y_star != pad_token_id)
+    )
     return loss
 
 

@@ -14,7 +14,7 @@ with x [B, L, d_model], context [B, d_ctx] or None, pad_mask [B, L] (True = padd
 of training steps so far and grid_hw the size of the grid.
 """
 
-from champion.pinned import unseen as unbloat_unseen
+from ..pinned import unseen as unbloat_unseen, forbid as unbloat_forbid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Dict
@@ -58,8 +58,7 @@ class ConcatMLPBridge(Bridge):
         }
 
     def forward(self, x, context, pad_mask=None, step=None, grid_hw=None):
-        if context is None:
-            raise NotImplementedError("stripped: champion/model/bridge.py:113")
+        unbloat_forbid(context is None, "champion/model/bridge.py:113")
         batch, length, _ = x.shape
         repeated = context.unsqueeze(1).expand(batch, length, context.size(-1))
         joined = torch.cat([x, repeated.to(x.dtype)], dim=-1)

@@ -6,7 +6,8 @@ N pairs of grids go in, one vector per sample comes out:
     cells --pixel stacks--> one vector per grid --cross attention--> one per pair --pooling--> c
 """
 
-from champion import pinned
+from .. import pinned
+from ..pinned import forbid as unbloat_forbid
 import math
 from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple
@@ -16,8 +17,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from champion.utils.perm_embedding import PermInvariantEmbedding
-from champion.utils.positional_encoding import Grid2DPositionalEncoding
+from ..utils.perm_embedding import PermInvariantEmbedding
+from ..utils.positional_encoding import Grid2DPositionalEncoding
 
 FFN_FACTOR = 4
 TYPE_INPUT, TYPE_OUTPUT = 0, 1
@@ -204,8 +205,7 @@ def refine_set(features: Tensor, pair_open: Tensor, cfg: SetRefineConfig, traini
         heads = features.view(batch, pairs, cfg.heads, width).transpose(1, 2)  # [B, H, N, w]
         scores = heads @ heads.transpose(-1, -2) / math.sqrt(width)
         scores = scores.masked_fill(~pair_open[:, None, None, :], -math.inf)
-        if cfg.K < pairs:
-            raise NotImplementedError("stripped: champion/model/context_encoder_pqa.py:211-212")
+        unbloat_forbid(cfg.K < pairs, "champion/model/context_encoder_pqa.py:211-212")
         weights = F.dropout(scores.softmax(dim=-1), cfg.dropout, training)
         mixed = (weights @ heads).transpose(1, 2).reshape(batch, pairs, d_model)
         features = 0.5 * (features + mixed)
@@ -271,8 +271,7 @@ class ContextEncoderPQA(nn.Module):
         self.grid_type_embedding = nn.Embedding(2, d_model)
         self.cross_attn = nn.MultiheadAttention(d_model, cfg.n_head, dropout=cfg.attn_dropout, batch_first=True)
         self.attn_proj = nn.Linear(d_model, 1, bias=False)
-        if cfg.order_sensitive:
-            raise NotImplementedError("stripped: champion/model/context_encoder_pqa.py:280-281")
+        unbloat_forbid(cfg.order_sensitive, "champion/model/context_encoder_pqa.py:280-281")
 
         self.pe_dropout = nn.Dropout(cfg.pe_dropout)
         self.out_dropout = nn.Dropout(cfg.dropout_rate)
@@ -363,6 +362,5 @@ class ContextEncoderPQA(nn.Module):
         """Weighted KL term; the context is replaced by a sample (eval: the mean) only if asked for."""
         latent = self.cfg.latent
         mean, variance, divergence = latent_posterior(features, weights, context, latent.dim)
-        if latent.use_as_context and self.training:
-            raise NotImplementedError("stripped: champion/model/context_encoder_pqa.py:388-389")
+        unbloat_forbid(latent.use_as_context and self.training, "champion/model/context_encoder_pqa.py:388-389")
         return context, latent.elbo_weight * divergence.mean()

@@ -12,23 +12,23 @@ should please bring their own module and only leave the call here.
 TODO: split up, the encoder zoo at least.
 """
 
-from champion import pinned
-from champion.pinned import unseen as unbloat_unseen
+from .. import pinned
+from ..pinned import unseen as unbloat_unseen, forbid as unbloat_forbid, require as unbloat_require
 import json
 import logging
 import math
 import os
 from contextlib import nullcontext
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 import torch
 import torch.nn as nn
 from omegaconf import DictConfig, OmegaConf
-from champion.model.bridge import ConcatMLPBridge, HybridBridge, IdentityBridge
-from champion.model.context_encoder_pqa import ContextEncoderConfig, ContextEncoderPQA
-from champion.utils.logging_config import setup_logging
-from champion.utils.perm_embedding import PermInvariantEmbedding
-from champion.utils.positional_encoding import Grid2DPositionalEncoding
+from .bridge import ConcatMLPBridge, HybridBridge, IdentityBridge
+from .context_encoder_pqa import ContextEncoderConfig, ContextEncoderPQA
+from ..utils.logging_config import setup_logging
+from ..utils.perm_embedding import PermInvariantEmbedding
+from ..utils.positional_encoding import Grid2DPositionalEncoding
 
 logger = setup_logging(__name__)
 
@@ -52,8 +52,7 @@ def _cfg_get(cfg: Any, dotted: str) -> Any:
     """Read ``a.b.c``; missing nodes and None give the default."""
     node = cfg
     for part in dotted.split("."):
-        if node is None:
-            raise NotImplementedError("stripped: champion/model/transformer_model.py:98")
+        unbloat_forbid(node is None, "champion/model/transformer_model.py:98")
         node = node.get(part, None) if hasattr(node, "get") else unbloat_unseen("champion/model/transformer_model.py:100")
     return None if node is None else node
 
@@ -124,10 +123,8 @@ class TransformerModel(nn.Module):
         )
         for shim_key, shim_value in shim_defaults:
             has_key = shim_key in model_cfg
-            if has_key:
-                continue
-            else:
-                raise NotImplementedError("stripped: champion/model/transformer_model.py:205-212")
+            unbloat_require(has_key, "champion/model/transformer_model.py:205-212")
+            continue
 
         # ------------------------------------------------------------------
         # sizes
@@ -141,10 +138,8 @@ class TransformerModel(nn.Module):
         self.max_w = int(getattr(model_cfg, "max_w", 30))
         # the data preparation overwrites vocab_size, V_colours is the older name
         vocab_size = getattr(model_cfg, "vocab_size", None)
-        if vocab_size is None:
-            raise NotImplementedError("stripped: champion/model/transformer_model.py:260")
-        if vocab_size is None:
-            raise NotImplementedError("stripped: champion/model/transformer_model.py:262")
+        unbloat_forbid(vocab_size is None, "champion/model/transformer_model.py:260")
+        unbloat_forbid(vocab_size is None, "champion/model/transformer_model.py:262")
         self.vocab_size = int(vocab_size)
         n_shapes = getattr(model_cfg, "S_shapes", None)
         self.n_shapes = int(n_shapes) if n_shapes is not None else None
@@ -180,7 +175,6 @@ class TransformerModel(nn.Module):
         self.decoder_dropout = nn.Dropout(self.decoder_dropout_rate)
 
         # (row, column) of every cell of the canvas, for the 2-D priors of BAM
-        bam_cfg = getattr(model_cfg, "bam", None)
         coord_rows = torch.arange(self.max_h).repeat_interleave(self.max_w)
         coord_cols = torch.arange(self.max_w).repeat(self.max_h)
         coords = torch.stack([coord_rows, coord_cols], dim=-1).to(torch.get_default_dtype())
@@ -203,8 +197,6 @@ class TransformerModel(nn.Module):
             num_layers=self.n_encoder_layers,
             enable_nested_tensor=False,
         )
-        looped_cfg = getattr(model_cfg, "looped", None)
-        self.looped_enabled = bool(getattr(looped_cfg, "enabled", False))
 
         # ------------------------------------------------------------------
         # decoder
@@ -245,15 +237,11 @@ class TransformerModel(nn.Module):
             prefix + "decoder."
             # the training decoder is the one with the newer weights
             for key in list(state_dict.keys()):
-                if not key.startswith(train_prefix):
-                    continue
-                else:
-                    raise NotImplementedError("stripped: champion/model/transformer_model.py:497-503")
+                unbloat_require(not key.startswith(train_prefix), "champion/model/transformer_model.py:497-503")
+                continue
             for key in list(state_dict.keys()):
-                if not key.startswith(eval_prefix):
-                    continue
-                else:
-                    raise NotImplementedError("stripped: champion/model/transformer_model.py:507-513")
+                unbloat_require(not key.startswith(eval_prefix), "champion/model/transformer_model.py:507-513")
+                continue
 
         self._register_load_state_dict_pre_hook(_migrate_decoder_keys)
 
@@ -266,10 +254,8 @@ class TransformerModel(nn.Module):
             legacy_ctx = bool(getattr(model_cfg, "legacy_context_encoder", False))
         self.legacy_context_encoder = legacy_ctx
         ctx_cfg = getattr(model_cfg, "context_encoder", None)
-        if legacy_ctx:
-            raise NotImplementedError("stripped: champion/model/transformer_model.py:532-541")
-        else:
-            self.context_encoder = ContextEncoderPQA(ContextEncoderConfig(**ctx_cfg))
+        unbloat_forbid(legacy_ctx, "champion/model/transformer_model.py:532-541")
+        self.context_encoder = ContextEncoderPQA(ContextEncoderConfig(**ctx_cfg))
 
         # width of the context, the encoders disagree about the name
         self.d_ctx = int(self.context_encoder.cfg.d_model)
@@ -283,10 +269,7 @@ class TransformerModel(nn.Module):
         # FiLM after every decoder layer
         self.film_per_layer_gens = None
         from omegaconf import OmegaConf
-        bam_cfg = getattr(model_cfg, "bam", None)
-        self.bam_enabled = bool(getattr(bam_cfg, "enabled", False))
         nora_cfg = getattr(model_cfg, "nora", None)
-        self.nora_enabled = bool(getattr(nora_cfg, "enabled", False))
         self.nora_plus_lora = bool(getattr(nora_cfg, "nora_plus_lora", False))
         # the indices are part of the checkpoints, do not insert anything
         self.context_integration = nn.Sequential(
@@ -345,26 +328,7 @@ class TransformerModel(nn.Module):
         self.last_attn_weights = None
         self.last_psi = None
         self.loop_logits: List[torch.Tensor] = []
-        self.loop_halt: List[torch.Tensor] = []
-        self.loop_stats: Dict[str, float] = {}
         self.deq_stats: Dict[str, float] = {}
-        # set after the fit if the temperature was calibrated
-        self.calibrator = None
-
-    # ------------------------------------------------------------------
-    # for the trainer
-    # ------------------------------------------------------------------
-    def bam_modules(self) -> list:
-        raise NotImplementedError("stripped: champion/model/transformer_model.py:1566-1567")
-
-    def bam_beta_clamp(self) -> None:
-        raise NotImplementedError("stripped: champion/model/transformer_model.py:1570-1579")
-
-    def moe_aux_loss(self) -> Optional[torch.Tensor]:
-        raise NotImplementedError("stripped: champion/model/transformer_model.py:1582-1586")
-
-    def nora_aux_loss(self) -> Optional[torch.Tensor]:
-        raise NotImplementedError("stripped: champion/model/transformer_model.py:1589-1592")
 
     def train(self, mode: bool = True):
         """Kept for the callbacks that patch it."""
@@ -411,21 +375,15 @@ class TransformerModel(nn.Module):
         self.last_attn_weights = None
         self.last_psi = None
         self.loop_logits = []
-        self.loop_halt = []
-        self.loop_stats = {}
         self.deq_stats = {}
 
         # --- shapes
-        if src.dim() == 4 and unbloat_unseen("champion/model/transformer_model.py:1692"):
-            raise NotImplementedError("stripped: champion/model/transformer_model.py:1694")
+        unbloat_forbid(src.dim() == 4 and unbloat_unseen("champion/model/transformer_model.py:1692"), "champion/model/transformer_model.py:1694")
         if src.dim() != 3:
             raise ValueError(f"expected src [B, H, W], got {tuple(src.shape)}")
-        if tgt is not None and tgt.dim() == 4 and unbloat_unseen("champion/model/transformer_model.py:1697"):
-            raise NotImplementedError("stripped: champion/model/transformer_model.py:1698")
-        if src.dtype != torch.long:
-            raise NotImplementedError("stripped: champion/model/transformer_model.py:1700")
-        if tgt is not None and tgt.dtype != torch.long:
-            raise NotImplementedError("stripped: champion/model/transformer_model.py:1702")
+        unbloat_forbid(tgt is not None and tgt.dim() == 4 and unbloat_unseen("champion/model/transformer_model.py:1697"), "champion/model/transformer_model.py:1698")
+        unbloat_forbid(src.dtype != torch.long, "champion/model/transformer_model.py:1700")
+        unbloat_forbid(tgt is not None and tgt.dtype != torch.long, "champion/model/transformer_model.py:1702")
         B, H, W = src.shape
         device = src.device
         if H * W > self.positional_encoding.pe.size(1):
@@ -436,24 +394,20 @@ class TransformerModel(nn.Module):
         amp_flag = _flag(model_cfg, "amp_enabled")
 
         # --- ranks
-        if _dist_ready():
-            raise NotImplementedError("stripped: champion/model/transformer_model.py:1724")
+        unbloat_forbid(_dist_ready(), "champion/model/transformer_model.py:1724")
 
         # --- deterministic parity: nothing random is asked for, so train and eval have to agree (the
         # encoder layers have a dropout of their own)
         parity = False
-        if self.training and (ctx_input is None or ctx_output is None):
-            raise NotImplementedError("stripped: champion/model/transformer_model.py:1740-1745")
+        unbloat_forbid(self.training and (ctx_input is None or ctx_output is None), "champion/model/transformer_model.py:1740-1745")
 
         # ------------------------------------------------------------------
         # context
         # ------------------------------------------------------------------
         context = None
         if ctx_input is not None and ctx_output is not None:
-            if ctx_input.dim() == 3:
-                raise NotImplementedError("stripped: champion/model/transformer_model.py:1764")
-            if ctx_output.dim() == 3:
-                raise NotImplementedError("stripped: champion/model/transformer_model.py:1766")
+            unbloat_forbid(ctx_input.dim() == 3, "champion/model/transformer_model.py:1764")
+            unbloat_forbid(ctx_output.dim() == 3, "champion/model/transformer_model.py:1766")
             if ctx_input.size(0) != B:
                 raise ValueError(f"batch sizes differ: src {B}, context {ctx_input.size(0)}")
             ctx_result = self.context_encoder(ctx_input, ctx_output)
@@ -488,13 +442,11 @@ class TransformerModel(nn.Module):
         x = self.positional_encoding(x)
 
         # tiny grids: nine cells do not say much, add some of the context (training only)
-        if is_tiny and self.training and context is not None:
-            raise NotImplementedError("stripped: champion/model/transformer_model.py:1849-1859")
+        unbloat_forbid(is_tiny and self.training and context is not None, "champion/model/transformer_model.py:1849-1859")
         if context is not None:
             x = self.bridge_enc(x, context, pad_mask=src_pad_mask, step=self._bridge_step, grid_hw=(H, W))
         # tiny grids again: louder
-        if is_tiny:
-            raise NotImplementedError("stripped: champion/model/transformer_model.py:1877-1885")
+        unbloat_forbid(is_tiny, "champion/model/transformer_model.py:1877-1885")
 
         x = self.dropout(x)
         # a sample of padding only has no keys at all: open it, the loss does not look there anyway
@@ -525,13 +477,11 @@ class TransformerModel(nn.Module):
             tgt_pad_mask = tgt_in == self.pad_token_id
             tgt_is_tiny = tgt.size(1) <= TINY_SIDE and unbloat_unseen("champion/model/transformer_model.py:2002")
             # the same residual as in front of the encoder
-            if tgt_is_tiny and self.training and context is not None:
-                raise NotImplementedError("stripped: champion/model/transformer_model.py:2005-2014")
+            unbloat_forbid(tgt_is_tiny and self.training and context is not None, "champion/model/transformer_model.py:2005-2014")
             if context is not None:
                 Hs_tgt, Ws_tgt = int(tgt.size(1)), int(tgt.size(2))
                 y = self.bridge_dec(y, context, pad_mask=tgt_pad_mask, step=self._bridge_step, grid_hw=(Hs_tgt, Ws_tgt))
-            if tgt_is_tiny:
-                raise NotImplementedError("stripped: champion/model/transformer_model.py:2032-2038")
+            unbloat_forbid(tgt_is_tiny, "champion/model/transformer_model.py:2032-2038")
             # the same vector everywhere
             if context is not None:
                 tgt_bias = self.context_to_tgt_bias(context)
@@ -539,8 +489,7 @@ class TransformerModel(nn.Module):
             y = self.dropout(y)
             if not self.training:
                 # does not happen any more since the norm cap, but it is cheap
-                if not bool(torch.isfinite(y).all()):
-                    raise NotImplementedError("stripped: champion/model/transformer_model.py:2047-2048")
+                unbloat_forbid(not bool(torch.isfinite(y).all()), "champion/model/transformer_model.py:2047-2048")
 
             # masks
             causal_mask = self._subsequent_mask(tgt_len, device)
@@ -578,8 +527,7 @@ class TransformerModel(nn.Module):
 
             # the decoder itself; hybrid bridges want to be called between the layers
             hybrid_layers = False
-            if isinstance(self.bridge_dec, HybridBridge) and context is not None:
-                raise NotImplementedError("stripped: champion/model/transformer_model.py:2162")
+            unbloat_forbid(isinstance(self.bridge_dec, HybridBridge) and context is not None, "champion/model/transformer_model.py:2162")
             with amp_ctx:
                 decoder_output = self.decoder(
                     y,

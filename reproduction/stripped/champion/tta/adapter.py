@@ -6,22 +6,21 @@ the predictions, but only on samples that are fairly sure already, only with res
 of norm layers, and with a sharpness-aware step so that one noisy batch does not wreck the model. If the
 entropy collapses, everything is reset.
 """
+
+from .. import pinned
+from ..pinned import unseen as unbloat_unseen, forbid as unbloat_forbid, require as unbloat_require
 import copy
 import math
 from typing import Any, Callable, Dict, List, Optional
 
 import torch
 import torch.nn as nn
-
-MODES = ("sar", "sar2")
-AGGREGATORS = ("sequence_mean", "sequence_max")
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def cell_entropy(logits: torch.Tensor, classes: Optional[List[int]] = None) -> torch.Tensor:
     r""":math:`-\sum_c p_c \log p_c` of every cell; ``classes`` restricts the softmax to some classes."""
-    if classes is not None:
-        logits = logits[..., list(classes)]
+    unbloat_forbid(classes is not None, "champion/tta/adapter.py:24")
     log_p = torch.log_softmax(logits, dim=-1)
     return -(log_p.exp() * log_p).sum(-1)
 
@@ -29,18 +28,7 @@ def cell_entropy(logits: torch.Tensor, classes: Optional[List[int]] = None) -> t
 def sample_entropy(logits: torch.Tensor, how: str, classes: Optional[List[int]] = None) -> torch.Tensor:
     """[B]: mean or maximum over the cells of a sample."""
     cells = cell_entropy(logits, classes).flatten(1)
-    return cells.mean(1) if how == "sequence_mean" else cells.amax(1)
-
-
-def redundancy_loss(features: torch.Tensor) -> torch.Tensor:
-    r"""Mean squared off-diagonal correlation of the features [B, D]: :math:`\sum_{i \ne j} C_{ij}^2 / D(D-1)`."""
-    if features.size(0) < 2:
-        return features.new_zeros(())
-    z = features - features.mean(0)
-    z = z / (z.pow(2).mean(0) + 1e-6).sqrt()
-    c = z.t() @ z / len(z)
-    d = c.size(0)
-    return (c.pow(2).sum() - c.diagonal().pow(2).sum()) / max(1, d * (d - 1))
+    return cells.mean(1) if how == "sequence_mean" else unbloat_unseen("champion/tta/adapter.py:32")
 
 
 class SARAdapter:
@@ -61,8 +49,7 @@ class SARAdapter:
     """
 
     def __init__(self, model: nn.Module, cfg: Any, gate: Optional[Callable[[torch.Tensor], torch.Tensor]] = None):
-        if cfg.mode not in MODES or cfg.entropy_aggregator not in AGGREGATORS:
-            raise ValueError(f"model.sar: mode in {MODES}, entropy_aggregator in {AGGREGATORS}")
+        pinned.check(cfg, 'model.sar')
         self.model, self.cfg, self.gate = model, cfg, gate
         self.parameters = self._select(list(cfg.trainable))
         self.optimizer = self._optimizer()
@@ -70,11 +57,7 @@ class SARAdapter:
         self.initial_optimizer = copy.deepcopy(self.optimizer.state_dict())
         self.ema: Optional[float] = None
         self.batches = 0
-        self.bank: Optional[torch.Tensor] = None  # [C, C] mean prediction per predicted class
-        self.seen: Optional[torch.Tensor] = None
         self.last_metrics: Dict[str, float] = {}
-        self._features: Optional[torch.Tensor] = None
-        self._handle = self._hook_module().register_forward_hook(self._keep_features) if cfg.mode == "sar2" else None
 
     def _select(self, names: List[str]) -> List[nn.Parameter]:
         norm_ids = {id(p) for m in self.model.modules() if isinstance(m, NORMS) for p in m.parameters()}
@@ -89,26 +72,11 @@ class SARAdapter:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         o = self.cfg.optimizer
-        if o.name == "sgd":
-            return torch.optim.SGD(self.parameters, lr=o.lr, momentum=o.momentum, weight_decay=o.weight_decay)
-        if o.name == "adam":
-            betas = (o.momentum, 0.999)
-            return torch.optim.Adam(self.parameters, lr=o.lr, betas=betas, weight_decay=o.weight_decay)
-        raise ValueError(f"unknown model.sar.optimizer.name {o.name!r}")
-
-    def _hook_module(self) -> nn.Module:
-        """'penultimate': whatever feeds the last linear layer, by hooking that layer; else a module path."""
-        if self.cfg.feature_hook != "penultimate":
-            return self.model.get_submodule(self.cfg.feature_hook)
-        return [m for m in self.model.modules() if isinstance(m, nn.Linear)][-1]
-
-    def _keep_features(self, module: nn.Module, args, output) -> None:
-        found = args[0] if self.cfg.feature_hook == "penultimate" else output
-        self._features = found.flatten(1, -2).mean(1) if found.dim() > 2 else found
+        unbloat_require(o.name == "sgd", "champion/tta/adapter.py:94-97")
+        return torch.optim.SGD(self.parameters, lr=o.lr, momentum=o.momentum, weight_decay=o.weight_decay)
 
     def close(self) -> None:
-        if self._handle is not None:
-            self._handle.remove()
+        pass
 
     def reset(self) -> None:
         """Back to the parameters and the optimizer state of before the first batch."""
@@ -117,48 +85,23 @@ class SARAdapter:
         self.ema = None
 
     def _loss(self, logits: torch.Tensor, threshold: float):
-        if self.gate is not None and not self.cfg.ignore_gating_for_entropy:
-            logits = self.gate(logits)
+        unbloat_forbid(self.gate is not None and not self.cfg.ignore_gating_for_entropy, "champion/tta/adapter.py:121")
         entropy = sample_entropy(logits, self.cfg.entropy_aggregator, self.cfg.classes)
         index = torch.nonzero(entropy.detach() < threshold).flatten()
         limit = self.cfg.max_selected_per_batch
-        if limit is not None and len(index) > limit:
-            index = index[torch.argsort(entropy.detach()[index], stable=True)[: int(limit)]]
-        if not len(index):
-            return None, 0.0, 0
+        unbloat_forbid(limit is not None and unbloat_unseen("champion/tta/adapter.py:125"), "champion/tta/adapter.py:126")
+        unbloat_forbid(not len(index), "champion/tta/adapter.py:128")
         loss = entropy[index].mean()
         plain = float(loss.detach())
-        if self.cfg.mode == "sar2":
-            loss = loss + float(self.cfg.alpha) * redundancy_loss(self._features[index])
-            loss = loss + float(self.cfg.beta) * self._inequity(logits[index])
+        unbloat_forbid(self.cfg.mode == "sar2", "champion/tta/adapter.py:132-133")
         return loss, plain, len(index)
-
-    def _inequity(self, logits: torch.Tensor) -> torch.Tensor:
-        p = torch.softmax(logits.flatten(0, -2), dim=-1)
-        n = p.size(-1)
-        label = p.detach().argmax(-1)
-        if self.bank is None:
-            self.bank, self.seen = p.new_zeros(n, n), torch.zeros(n, dtype=torch.bool, device=p.device)
-        hot = nn.functional.one_hot(label, n).to(p.dtype)
-        count = hot.sum(0)
-        means = hot.t() @ p / count.clamp_min(1.0).unsqueeze(-1)
-        here = count > 0
-        rate = torch.where(self.seen, float(self.cfg.bank_decay), 1.0).to(p.dtype).unsqueeze(-1)
-        mixed = torch.where(here.unsqueeze(-1), (1 - rate) * self.bank + rate * means, self.bank)
-        self.bank, self.seen = mixed.detach(), self.seen | here
-        if int(self.seen.sum()) < min(int(self.cfg.bank_min_classes), n):
-            return p.new_zeros(())
-        mean = mixed[self.seen].mean(0)
-        return torch.xlogy(mean, mean.clamp_min(1e-12)).sum() + math.log(n)
 
     def _step(self, inputs, kwargs) -> bool:
         logits = self.model(*inputs, **kwargs)
-        n_classes = logits.size(-1) if self.cfg.classes is None else len(self.cfg.classes)
+        n_classes = logits.size(-1) if self.cfg.classes is None else unbloat_unseen("champion/tta/adapter.py:156")
         threshold = float(self.cfg.entropy_threshold_factor) * math.log(n_classes)
         loss, first, selected = self._loss(logits, threshold)
-        if loss is None:
-            self.last_metrics = {"selected": 0.0, "entropy": float("nan"), "reset": 0.0}
-            return False
+        unbloat_forbid(loss is None, "champion/tta/adapter.py:160-161")
         grads = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         norm = torch.stack([g.norm() for g in grads if g is not None]).norm()
         shifts = [None if g is None else float(self.cfg.rho) * g / (norm + 1e-12) for g in grads]
@@ -179,8 +122,7 @@ class SARAdapter:
             decay = float(self.cfg.ema_entropy_decay)
             self.ema = second if self.ema is None else decay * self.ema + (1 - decay) * second
             reset = self.ema < float(self.cfg.recovery_threshold_factor) * math.log(n_classes)
-            if reset:
-                self.reset()
+            unbloat_forbid(reset, "champion/tta/adapter.py:183")
         self.last_metrics = {"selected": float(selected), "entropy": first, "reset": float(reset)}
         return True
 
@@ -198,11 +140,9 @@ class SARAdapter:
                 p.requires_grad_(True)
             with torch.inference_mode(False), torch.enable_grad():
                 for _ in range(int(self.cfg.max_adapt_steps_per_batch)):
-                    if not self._step(inputs, kwargs):
-                        break
+                    unbloat_forbid(not self._step(inputs, kwargs), "champion/tta/adapter.py:202")
             for p, was in zip(self.parameters, asked):
                 p.requires_grad_(was)
-        if not self.cfg.log_metrics:
-            self.last_metrics = {}
+        unbloat_forbid(not self.cfg.log_metrics, "champion/tta/adapter.py:206")
         with torch.no_grad():
             return self.model(*inputs, **kwargs)

@@ -5,6 +5,8 @@ Predictions are classes, so anything above the PAD class (hedges, EOS) is simply
 PAD do not count, except in the copy metrics, which look at the whole canvas.
 """
 
+from ..pinned import unseen as unbloat_unseen, forbid as unbloat_forbid
+
 import json
 from collections import OrderedDict
 from pathlib import Path
@@ -23,79 +25,11 @@ def _correct_and_valid(
 
 
 def cell_accuracy(preds: torch.Tensor, targets: torch.Tensor, pad: int = PAD) -> torch.Tensor:
-    """Right cells / cells over the whole batch; [B, H, W] each, scalar."""
-    correct, valid = _correct_and_valid(preds, targets, pad)
-    return correct.sum() / (valid.sum() + 1e-6)
-
-
-def cell_accuracy_per_sample(preds: torch.Tensor, targets: torch.Tensor, pad: int = PAD) -> torch.Tensor:
-    """[B]; a grid without cells counts as right."""
-    correct, valid = _correct_and_valid(preds, targets, pad)
-    cells = valid.flatten(1).sum(1)
-    return torch.where(
-        cells > 0, correct.flatten(1).sum(1) / cells.clamp_min(1), torch.ones_like(cells, dtype=torch.float)
-    )
+    raise NotImplementedError("stripped: champion/utils/metrics.py:26-28")
 
 
 def grid_accuracy(preds: torch.Tensor, targets: torch.Tensor, pad: int = PAD) -> torch.Tensor:
-    """Share of the grids without any wrong cell."""
-    correct, valid = _correct_and_valid(preds, targets, pad)
-    return (correct | ~valid).flatten(1).all(1).float().mean()
-
-
-def line_accuracy(preds: torch.Tensor, targets: torch.Tensor, dim: int, pad: int = PAD) -> torch.Tensor:
-    """Share of the rows (dim=-1) or columns (dim=-2) without a wrong cell, of those that have cells."""
-    correct, valid = _correct_and_valid(preds, targets, pad)
-    has_cells = valid.any(dim)
-    right = (correct | ~valid).all(dim) & has_cells
-    return right.sum() / has_cells.sum().clamp_min(1)
-
-
-def grid_metrics(
-    preds: torch.Tensor, targets: torch.Tensor, tol_thresholds: Iterable[float] = (), pad: int = PAD
-) -> Dict[str, torch.Tensor]:
-    """
-    cell_accuracy, grid_accuracy, {row,col}_all_correct_rate and one grid_tol_0pXX per threshold
-    (share of the samples with at least that cell accuracy; metrics.grid_tol_thresholds).
-    """
-    found = {
-        "cell_accuracy": cell_accuracy(preds, targets, pad),
-        "grid_accuracy": grid_accuracy(preds, targets, pad),
-        "row_all_correct_rate": line_accuracy(preds, targets, -1, pad),
-        "col_all_correct_rate": line_accuracy(preds, targets, -2, pad),
-    }
-    per_sample = cell_accuracy_per_sample(preds, targets, pad)
-    for threshold in tol_thresholds:
-        name = "grid_tol_" + f"{threshold:.2f}".replace(".", "p")
-        found[name] = (per_sample >= threshold).float().mean()
-    return found
-
-
-def dense_objective(metrics: Mapping[str, Any], weights: Mapping[str, float], tol: float = 0.95) -> Any:
-    r"""
-    .. math:: w_{cell} \cdot cell + w_{tol} \cdot grid\_tol_{0.95} + w_{exact} \cdot grid
-
-    weights: metrics.dense_objective_weights.
-    """
-    tol_name = "grid_tol_" + f"{tol:.2f}".replace(".", "p")
-    return (
-        weights["cell"] * metrics["cell_accuracy"]
-        + weights["tol"] * metrics[tol_name]
-        + weights["exact"] * metrics["grid_accuracy"]
-    )
-
-
-def confident_accuracy(
-    logits: torch.Tensor, targets: torch.Tensor, confidence_threshold: float = 0.5, pad: int = PAD
-) -> Dict[str, torch.Tensor]:
-    """Share of the cells at or above the confidence threshold, and the accuracy among them (0 if none)."""
-    confidence, preds = torch.softmax(logits, dim=-1).max(dim=-1)
-    correct, valid = _correct_and_valid(preds, targets, pad)
-    sure = valid & (confidence >= confidence_threshold)
-    return {
-        "confident_share": sure.sum() / valid.sum().clamp_min(1),
-        "confident_accuracy": (correct & sure).sum() / sure.sum().clamp_min(1),
-    }
+    raise NotImplementedError("stripped: champion/utils/metrics.py:41-43")
 
 
 def compute_copy_metrics_on_batch(
@@ -155,7 +89,7 @@ class TaskMetricsCollector:
         """task_ids: B names or indices; preds, targets: [B, H, W]."""
         correct, valid = _correct_and_valid(preds, targets, self.pad)
         correct_cells, cells = correct.flatten(1).sum(1).tolist(), valid.flatten(1).sum(1).tolist()
-        names = [str(int(name)) if isinstance(name, torch.Tensor) else str(name) for name in task_ids]
+        names = [str(int(name)) if isinstance(name, torch.Tensor) else unbloat_unseen("champion/utils/metrics.py:158") for name in task_ids]
         if len(names) != len(cells):
             raise ValueError(f"{len(names)} task ids for {len(cells)} samples")
         for name, right, total in zip(names, correct_cells, cells):
@@ -167,8 +101,7 @@ class TaskMetricsCollector:
 
     def compute(self) -> Dict[str, Dict[str, float]]:
         """{task: {samples, grid_accuracy, cell_accuracy}}, 'overall' over all of them; {} if empty."""
-        if not self.counts:
-            return {}
+        unbloat_forbid(not self.counts, "champion/utils/metrics.py:171")
         summed = {
             key: sum(task[key] for task in self.counts.values())
             for key in ("samples", "grids", "right", "cells")
@@ -191,13 +124,7 @@ class TaskMetricsCollector:
         return [task_id for task_id, result in self.results.items() if "error" in result]
 
     def save(self, path: Path, extra: Optional[Mapping[str, Any]] = None) -> None:
-        """{task: result, ..., 'metrics': compute()} as JSON, indent 2."""
-        content: Dict[str, Any] = {**self.results, **(extra or {})}
-        if self.counts:
-            content["metrics"] = self.compute()
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps(content, indent=2), encoding="utf-8")
+        raise NotImplementedError("stripped: champion/utils/metrics.py:194-199")
 
     def reset(self) -> None:
-        self.counts.clear()
-        self.results.clear()
+        raise NotImplementedError("stripped: champion/utils/metrics.py:202-203")

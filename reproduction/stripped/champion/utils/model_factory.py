@@ -1,5 +1,8 @@
 """Build the trainer module from a config, with or without weights."""
 
+from .. import pinned
+from ..pinned import forbid as unbloat_forbid
+
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Union
 
@@ -7,7 +10,7 @@ import torch
 import torch.nn as nn
 from omegaconf import OmegaConf
 
-from champion.utils.logging_config import setup_logging
+from .logging_config import setup_logging
 
 logger = setup_logging(__name__)
 
@@ -21,23 +24,20 @@ def create_transformer_trainer(config: Any, checkpoint_path: Optional[Union[str,
 
     [INFERRED] Known is the module's name and that the fine-tuner builds its base model with it.
     """
+    pinned.check(config)
     # the trainer imports half of the package, and some of that imports this module
-    from champion.model.trainer import TransformerTrainer
+    from ..model.trainer import TransformerTrainer
 
     trainer = TransformerTrainer(config)
-    if checkpoint_path is None:
-        return trainer
+    unbloat_forbid(checkpoint_path is None, "champion/utils/model_factory.py:29")
     path = Path(checkpoint_path)
-    if not path.is_file():
-        logger.warning("no checkpoint at %s, the model stays untrained", path)
-        return trainer
+    unbloat_forbid(not path.is_file(), "champion/utils/model_factory.py:32-33")
     load_weights(
         trainer,
         read_state_dict(path),
         min_matched_param_ratio=float(
             OmegaConf.select(config, "training.checkpoint_guard.min_matched_param_ratio", default=0.0)
         ),
-        verify_shapes=bool(OmegaConf.select(config, "training.checkpoint_guard.verify_shapes", default=True)),
     )
     return trainer
 
@@ -54,7 +54,6 @@ def load_weights(
     module: nn.Module,
     state: Mapping[str, torch.Tensor],
     min_matched_param_ratio: float = 0.0,
-    verify_shapes: bool = True,
 ) -> float:
     """
     Load what fits and return the share of the module's values that were found.
@@ -66,7 +65,7 @@ def load_weights(
     own = module.state_dict()
     known = {name: value for name, value in state.items() if name in own}
     wrong = sorted(name for name, value in known.items() if value.shape != own[name].shape)
-    if wrong and verify_shapes:
+    if wrong:
         raise ValueError(f"shapes differ from the checkpoint: {', '.join(wrong)}")
     matched = {name: value for name, value in known.items() if name not in wrong}
     total = sum(value.numel() for value in own.values())
@@ -75,6 +74,5 @@ def load_weights(
         raise ValueError(
             f"only {ratio:.1%} of the parameters are in the checkpoint, need {min_matched_param_ratio:.1%}"
         )
-    result = module.load_state_dict(matched, strict=False)
-    logger.debug("missing %s, unexpected %s", result.missing_keys, sorted(set(state) - set(own)))
+    module.load_state_dict(matched, strict=False)
     return ratio

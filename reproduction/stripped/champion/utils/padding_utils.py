@@ -14,13 +14,3 @@ def pad_to_fixed_size(grid, target_shape=(30, 30), pad_value=10):
     height, width = grid.shape
     # negative amounts crop
     return F.pad(grid, (0, target_shape[1] - width, 0, target_shape[0] - height), value=pad_value)
-
-
-def unpad_grid(grid, pad_value=10):
-    """Inverse of :func:`pad_to_fixed_size`: the smallest top-left block that holds all non-pad cells."""
-    keep = grid != pad_value
-    if not bool(keep.any()):
-        return grid[:0, :0]
-    rows = torch.nonzero(keep.any(dim=1))
-    cols = torch.nonzero(keep.any(dim=0))
-    return grid[: int(rows[-1]) + 1, : int(cols[-1]) + 1]
