@@ -299,6 +299,10 @@ def program_around(trees: Mapping[str, ast.Module], files: frozenset[str]) -> Pr
 @lru_cache(maxsize=1024)
 def _module(file: str, tree: ast.Module) -> Module:
     """Trees are never changed in place, so what was found out about one holds as long as it is in use."""
-    nodes = tuple(ast.walk(tree))
-    parents = {child: node for node in nodes for child in ast.iter_child_nodes(node)}
-    return Module(file, module_name(file), tree, analyse_scopes(tree), parents, nodes)
+    nodes: list[ast.AST] = [tree]
+    parents: dict[ast.AST, ast.AST] = {}
+    for node in nodes:
+        for child in ast.iter_child_nodes(node):
+            parents[child] = node
+            nodes.append(child)
+    return Module(file, module_name(file), tree, analyse_scopes(tree), parents, tuple(nodes))

@@ -245,17 +245,29 @@ def module_exports(program: Program) -> frozenset[tuple[str, str]]:
 
 
 def _exports_to(program: Program, modules: Iterable[Module]) -> frozenset[tuple[str, str]]:
-    found = set()
-    for module, node in ((one, node) for one in modules for node in one.nodes):
+    known = {module.name for module in program.modules.values()}
+    found: set[tuple[str, str]] = set()
+    for imported, asked_for in map(_asked_of_modules, modules):
+        found |= imported
+        found.update((owner, name) for owner, name in asked_for if owner in known)
+    return frozenset(found)
+
+
+@lru_cache(maxsize=1024)
+def _asked_of_modules(module: Module) -> tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]]:
+    """What a module imports from any other, and what it asks for as an attribute of one that it imports."""
+    alone = Program({})
+    imported: set[tuple[str, str]] = set()
+    asked_for: set[tuple[str, str]] = set()
+    for node in module.nodes:
         if isinstance(node, ast.alias) and isinstance(module.parents[node], ast.ImportFrom):
-            target = program.imported_module(module, module.scope_of(node), node.asname or node.name)
-            name = target.name if isinstance(target, Module) else target
-            if name is not None:
+            name = alone.imported_module(module, module.scope_of(node), node.asname or node.name)
+            if isinstance(name, str):
                 owner, _, last = name.rpartition(".")
-                found.add((owner, last))
+                imported.add((owner, last))
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             scope = module.scopes.of_name.get(node.value) or module.scope_of(node.value)
-            target = program.imported_module(module, scope, node.value.id)
-            if isinstance(target, Module):
-                found.add((target.name, node.attr))
-    return frozenset(found)
+            owner_name = alone.imported_module(module, scope, node.value.id)
+            if isinstance(owner_name, str):
+                asked_for.add((owner_name, node.attr))
+    return frozenset(imported), frozenset(asked_for)

@@ -44,6 +44,7 @@ class Flow(Expressions):
         self._asked_for = asked_for_by_strangers(program)
         self._stores = Stores(program, facts, self.calls, files)
         self._values: dict[Key, Source] = {}
+        self._containers: dict[tuple[Scope, str, ast.expr], bool] = {}
         self._deciding: dict[ast.AST, tuple[ast.expr | None, ...]] = {}
         expressions = [
             (module, node)
@@ -200,8 +201,9 @@ class Flow(Expressions):
         if not may_change(value):
             return found
         shared = isinstance(node, ast.NamedExpr) or (isinstance(node, ast.Assign) and len(node.targets) > 1)
-        changed = shared or is_changed(self._program, module, scope, name, value)
-        return Source(None, found.presence) if changed else found
+        if (scope, name, value) not in self._containers:
+            self._containers[scope, name, value] = shared or is_changed(self._program, module, scope, name, value)
+        return Source(None, found.presence) if self._containers[scope, name, value] else found
 
     def _unpacked(self, module: Module, scope: Scope, name: str, node: ast.AST) -> Source:
         if isinstance(node, ast.Assign):

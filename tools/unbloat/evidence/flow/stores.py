@@ -47,6 +47,7 @@ class Stores:
         self._all_open = False
         self._classes: dict[str, ast.ClassDef] = {}
         self._building: dict[ast.AST, bool] = {}
+        self._known: dict[tuple[ast.ClassDef, str], list[Store] | None] = {}
         self._constructions: dict[ast.ClassDef, list[tuple[Module, ast.Call]] | None] = {}
         for module, node in program.walk():
             if module.file in files or facts.executed(module.file, getattr(node, "lineno", 0)):
@@ -55,9 +56,14 @@ class Stores:
     def of(self, owner: ast.ClassDef, name: str) -> list[Store] | None:
         """Every store to an attribute of a family; None if one cannot be told from the others."""
         root = self._program.family(owner)[0]
+        if (root, name) not in self._known:
+            self._known[root, name] = self._find(root, name)
+        return self._known[root, name]
+
+    def _find(self, root: ast.ClassDef, name: str) -> list[Store] | None:
         if self._all_open or root in self._open_families or name in self._program.stored_by_strangers:
             return None
-        if any("__setattr__" in _methods(one) or "__getattribute__" in _methods(one) for one in self._program.family(owner)):
+        if any("__setattr__" in _methods(one) or "__getattribute__" in _methods(one) for one in self._program.family(root)):
             return None
         return [*self._of_family.get((root, name), []), *self._of_anybody.get(name, [])]
 

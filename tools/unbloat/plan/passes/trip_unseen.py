@@ -233,10 +233,7 @@ EXAMPLES = (
 def propose(view: View) -> Iterator[Removal]:
     """Every wire that somebody would hear, once all of them are there."""
     wires = [wire for module in view.own_modules() for wire in _wires(view, module)]
-    while True:
-        kept = _heard(view, wires)
-        if kept == wires:
-            break
+    while wires and (kept := _heard(view, wires)) != wires:
         wires = kept  # what stays unseen without a wire may reach others
     yield from wires
 
