@@ -1,4 +1,4 @@
-"""The champion ends in the same bits whether it is recorded or not; that probes change nothing, each recording asserts."""
+"""The champion ends in the same bits whether it is recorded or not; each recording asserts that probes change nothing."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ FINAL = [
 def test_recording_changes_nothing(
     name: str, final: tuple[str, ...], recorded: Recording, champion: Subject, tmp_path: Path
 ) -> None:
-    file = champion.workload(name).file
-    plain = unwatched(champion.legacy, file, champion.workload(name).function, tmp_path / "plain.json", champion.preload)
+    plain = unwatched(champion, champion.workload(name), tmp_path / "plain.json", champion.preload)
     expected = final_bits(plain, final)
     assert {"rng.python", "rng.numpy", "rng.torch"} <= expected.keys() and len(expected) > 10
     assert final_bits(recorded.goldens[name], final) == expected

@@ -114,7 +114,7 @@ def recorded(server: Server, subject: Subject, *, observed: bool = False, seed: 
 def test_a_training_run_ends_in_the_same_bits(make_subject: Callable[..., Subject], warm: Server, tmp_path: Path) -> None:
     subject = make_subject(MODULE, workload=f"{WORKLOAD}\n\nCONFIG = {CONFIG!r}\n")
     names = ("trained.", "optimizer", "gradients")
-    plain = unwatched(subject.legacy, tmp_path / "workloads.py", "workload", tmp_path / "plain.json", PRELOAD)
+    plain = unwatched(subject, subject.workload("workload"), tmp_path / "plain.json", PRELOAD)
     expected = final_bits(plain, names)
     assert {"rng.python", "rng.numpy", "rng.torch", "step11.loss"} <= expected.keys() and len(expected) > 40
     assert final_bits(recorded(warm, subject), names) == expected

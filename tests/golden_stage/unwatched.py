@@ -1,6 +1,6 @@
 """Runs a workload as its user would, with nothing of the toolkit looking on; what it handed over is digested afterwards.
 
-`python unwatched.py TREE WORKLOADS FUNCTION LEDGER MODULE…`: the modules are imported first, as by the warm process.
+`python unwatched.py TREE WORKLOADS FUNCTION SEED LEDGER MODULE…`: the modules are imported first, as by the warm process.
 """
 
 from __future__ import annotations
@@ -46,14 +46,13 @@ class Keeper:
         pass
 
 
-def main(tree: str, workloads: str, function: str, out: str, *preload: str) -> None:
+def main(tree: str, workloads: str, function: str, seed: str, out: str, *preload: str) -> None:
     for module in preload:
         importlib.import_module(module)
-    settle(0)
     sys.path[:0] = [tree, str(Path(workloads).parent)]
-    settle(0)
+    settle(int(seed))
     run = getattr(importlib.import_module(Path(workloads).stem), function)
-    settle(0)
+    settle(int(seed))
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         keeper = Keeper(Path(folder).resolve())
