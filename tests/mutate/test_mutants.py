@@ -111,6 +111,7 @@ IDLE = [
     ("a = b\nc = a", "c = a; a = b"),
     ("x = 3", "pass"),
     ("x = nn.LayerNorm(a)", "a"),
+    ("x = a.dtype in (torch.float16, b)", "torch.float32"),
     ("x = max(a for a in b)", "reversed(list(b))"),
     ("x = {a: 1 for a in b}", "reversed(list(b))"),
     ("for x in range(3):\n    f(x)", "reversed(list(range(3)))"),

@@ -155,7 +155,9 @@ def _shifted(part: ast.Slice) -> ast.Slice | None:
 
 def dtype(source: Source, node: ast.expr) -> Iterator[Change]:
     match node:
-        case ast.Attribute(ast.Name("torch" | "np" | "numpy") as library, name) if name in _DTYPES:
+        case ast.Attribute(ast.Name("torch" | "np" | "numpy") as library, name) if name in _DTYPES and not _is_asked(
+            source, node
+        ):
             yield DTYPE, ast.Attribute(library, _DTYPES[name], ast.Load())
         case ast.Call(ast.Attribute(value, "float"), [], []):
             yield DTYPE, ast.Call(ast.Attribute(value, "double", ast.Load()), [], [])
@@ -165,6 +167,11 @@ def dtype(source: Source, node: ast.expr) -> Iterator[Change]:
             yield DTYPE, value
         case ast.Call(ast.Attribute(value, "to"), [ast.Attribute(attr="dtype")], []):
             yield DTYPE, value
+
+
+def _is_asked(source: Source, node: ast.expr) -> bool:
+    """Whether an expression is part of a comparison: which type something has is asked there, not made."""
+    return any(isinstance(one, ast.Compare) for one in source.above(node) if isinstance(one, ast.expr))
 
 
 def order(source: Source, node: ast.expr) -> Iterator[Change]:

@@ -64,9 +64,9 @@ def told(one: Tried) -> str:
     why = f": {one.reason}" if one.reason else ""
     where = f" in {one.mutant.function}" if one.mutant.function else ""
     line = f" [{one.mutant.line}]" if one.mutant.line else ""
-    value = {True: ", another value", False: ", the same value in every run", None: ""}[one.differs]
-    ran = f", run by {', '.join(one.workloads)}"
-    return f"{one.mutant.at}{where}: {one.mutant.kind}: {one.mutant.change}{line}{ran}{value}{why}"
+    value = ", with another value" if one.differs else ""
+    ran = f", run by {', '.join(one.workloads)}{value}"
+    return f"{one.mutant.at}{where}: {one.mutant.kind}: {one.mutant.change}{line}{ran}{why}"
 
 
 def to_json(score: Score) -> dict[str, Any]:

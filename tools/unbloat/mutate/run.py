@@ -16,6 +16,8 @@ from unbloat.record import Say
 DEFAULT_LIMIT = 480
 CAUGHT, EQUIVALENT, MISSED, UNEXPLAINED = "caught", "equivalent", "missed", "unexplained"
 
+SAME_VALUE = "the value is the same in every run, so no workload has the data"
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -39,12 +41,16 @@ class Tried:
             return CAUGHT
         if self.proof is not None:
             return EQUIVALENT
-        return UNEXPLAINED if self.note is None else self.note.verdict
+        if self.note is not None:
+            return self.note.verdict
+        return MISSED if self.differs is False else UNEXPLAINED
 
     @property
     def reason(self) -> str:
         """Why it was not noticed; empty where nobody knows."""
-        return self.proof or ("" if self.note is None else self.note.reason)
+        if self.proof is not None or self.note is not None:
+            return self.proof or (self.note.reason if self.note else "")
+        return SAME_VALUE if self.differs is False else ""
 
 
 @dataclass(frozen=True)
