@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,9 +15,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from unbloat.golden import values
 from unbloat.golden.leaf import Leaf
-from unbloat.trace.log import Log
+from unbloat.trace.log import Log, Note
 from unbloat.trace.records import RANDOM_STATE
 from unbloat.trace.whereabouts import BACKWARD, Stack, Whereabouts
+
+Input = tuple[torch.Tensor, bool]
+"""An argument, and whether the operation writes to it."""
 
 _DEFAULT_DISPATCH = torch.Tensor.__torch_dispatch__
 
@@ -73,17 +76,26 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not self._log.asks():
             self._log.skip()
             return func(*args, **kwargs)
-        here = self._derived(here)
-        signature, note = _signature(func), self._log.note(str(func))
-        inputs = list(_tensors({**dict(enumerate(args)), **kwargs}, signature.written))
+        here, note = self._derived(here), self._log.note(str(func))
+        inputs = list(_tensors({**dict(enumerate(args)), **kwargs}, _signature(func).written))
+        self._take(note, func, inputs, args, kwargs)
+        result = func(*args, **kwargs)
+        self._give(note, func, inputs, result, kwargs)
+        self._log.add(note, here)
+        return result
+
+    def _take(self, note: Note, func: Any, inputs: Sequence[Input], args: Any, kwargs: dict[str, Any]) -> None:
+        """Before the call: an operation may write to its own arguments."""
         note.types = ", ".join(_type(tensor) for tensor, _ in inputs)
         note.arguments = _shown(args, kwargs)
         note.gradients = "".join("+" if torch.is_grad_enabled() and tensor.requires_grad else "-" for tensor, _ in inputs)
         for tensor, written in inputs:
             note.take(_leaves(tensor), _place_in_memory(tensor) if written else "", self._writer(tensor))
-        if signature.random:
+        if _signature(func).random:
             note.take([_random_state(kwargs)], RANDOM_STATE, -1)
-        result = func(*args, **kwargs)
+
+    def _give(self, note: Note, func: Any, inputs: Sequence[Input], result: Any, kwargs: dict[str, Any]) -> None:
+        """What was written to counts as a result."""
         changed = [tensor for tensor, written in inputs if written]
         made = [one for one in _parts(result) if not any(one is tensor for tensor in changed)]
         note.results = ", ".join(_type(one) for one in [*made, *changed] if isinstance(one, torch.Tensor))
@@ -91,11 +103,9 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             note.give(_leaves(one), "")
         for tensor in changed:
             note.give(_leaves(tensor), _place_in_memory(tensor))
-        if signature.random:
+        if _signature(func).random:
             note.give([_random_state(kwargs)], RANDOM_STATE)
         self._remember(changed, made, [tensor for tensor, _ in inputs])
-        self._log.add(note, here)
-        return result
 
     def _derived(self, here: Whereabouts) -> Whereabouts:
         """An operation of the backward pass belongs to the line and module of the forward operation that it derives."""
@@ -121,7 +131,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._writers[_storage(tensor)] = reference, self._log.count
 
 
-def _tensors(arguments: dict[int | str, Any], written: frozenset[int | str]) -> Iterator[tuple[torch.Tensor, bool]]:
+def _tensors(arguments: dict[int | str, Any], written: frozenset[int | str]) -> Iterator[Input]:
     for key, value in arguments.items():
         for part in _parts(value):
             if isinstance(part, torch.Tensor):
