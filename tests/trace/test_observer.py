@@ -58,6 +58,8 @@ def flow(golden):
         golden.record("loss", step(model, optimizer))
     golden.rng("end")
     model.weight.cos()  # workload
+    torch.ones(1).expand(4)[:1].neg()  # One element, and no stride.
+    torch.ones(3).to_sparse().neg()
     if FAILING:
         raise ValueError("on purpose")
 """

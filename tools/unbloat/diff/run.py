@@ -50,25 +50,35 @@ def locate(server: Server, subject: Subject, workload: Workload, first: Path, se
             # Killed by a signal or for taking too long: nothing could be written any more.
             return Finding(workload.name, Kind.FAILED, next(filter(None, reasons), "a run left no trace"), None, None)
         traces = load_trace(files[0]), load_trace(files[1])
-        cause = _cause(trees, traces, reasons)
+        cause = _cause(trees, traces, reasons, _plain_failures(server, trees) if any(reasons) else reasons)
         finding = described(trees, cause, traces)
         if cause.measured is None:
             return finding
         return measured(finding, cause.measured, _values(server, trees, cause, traces, Path(folder)))
 
 
-def _cause(trees: Trees, traces: tuple[list[Record], list[Record]], reasons: Sequence[str | None]) -> Cause:
+def _plain_failures(server: Server, trees: Trees) -> list[str | None]:
+    """Why either tree fails when nobody watches, None where it does not."""
+    return [run.reason if isinstance(run, Failed) else None for run in server.run_many(trees.plain())]
+
+
+def _cause(
+    trees: Trees, traces: tuple[list[Record], list[Record]], watched: Sequence[str | None], plain: Sequence[str | None]
+) -> Cause:
     """Where a run fails, what differs before is the more telling; if nothing does, it is the failure itself."""
     cause, ends = find_cause(*traces), [len(trace) for trace in traces]
-    for reason, end, at in zip(reasons, ends, (cause.first, cause.second) if cause else ends, strict=True):
+    places = ends if cause is None else [cause.first, cause.second]
+    for tree, end, at, reason, genuine in zip(TREES, ends, places, watched, plain, strict=True):
         if reason is not None and at == end:
-            return Cause(Kind.FAILED, reason, cause.first if cause else ends[0], cause.second if cause else ends[1])
+            if genuine is None:
+                raise WorkloadError(f"workload '{trees.workload.name}' fails on the {tree} tree only if watched: {reason}")
+            return Cause(Kind.FAILED, genuine, places[0], places[1])
     if cause is None:
         raise WorkloadError(
             f"workload '{trees.workload.name}' came to the same on {trees.first} and {trees.second} when it was watched: "
             "they do not differ, or it is not deterministic"
         )
-    for tree, reason in zip(TREES, reasons, strict=True):
+    for tree, reason in zip(TREES, plain, strict=True):
         if reason is not None:
             cause = replace(cause, what=f"{cause.what}; the {tree} tree fails after that: {reason}")
     return cause

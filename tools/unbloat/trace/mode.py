@@ -162,12 +162,22 @@ def _is_plain(tensor: torch.Tensor) -> bool:
 
 def _leaves(value: Any) -> list[Leaf]:
     """The bytes of a tensor or of a number; what has none counts by its type."""
-    if isinstance(value, torch.Tensor):
-        if value.is_meta or value.is_quantized or value.is_nested or type(value).__torch_dispatch__ is not _DEFAULT_DISPATCH:
+    match value:
+        case torch.Tensor() if not _has_bytes(value):
             return [Leaf("opaque", _type(value), (), b"", "")]
-    elif not isinstance(value, bool | int | float | complex | str):
-        return [Leaf("opaque", type(value).__name__, (), b"", "")]
+        case torch.Tensor() if value.numel() == 1 and _is_plain(value):
+            # However it is strided it counts as contiguous, and yet some strides keep its bytes from being read.
+            value = value.clone(memory_format=torch.contiguous_format)
+        case torch.Tensor() | bool() | int() | float() | complex() | str():
+            pass
+        case _:
+            return [Leaf("opaque", type(value).__name__, (), b"", "")]
     return [leaf for _, leaf in values.leaves("value", value, str)]
+
+
+def _has_bytes(tensor: torch.Tensor) -> bool:
+    odd = tensor.is_meta or tensor.is_quantized or tensor.is_nested or tensor.is_mkldnn
+    return not odd and type(tensor).__torch_dispatch__ is _DEFAULT_DISPATCH
 
 
 def _random_state(kwargs: dict[str, Any]) -> Leaf:
