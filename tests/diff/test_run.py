@@ -160,3 +160,19 @@ def test_a_workload_that_is_not_deterministic_is_refused(write_copies: Callable[
         """
     with pytest.raises(WorkloadError, match="'workload' is not deterministic: two runs of the same code differ"):
         write_copies(WORKLOAD, module=module).find()
+
+
+def test_a_run_that_cannot_be_watched_is_no_finding(write_copies: Callable[..., Any]) -> None:
+    module = """
+        import torch
+        from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+
+
+        def run(golden):
+            assert len(_get_current_dispatch_mode_stack()) == 1, "seen"
+            golden.record("x", torch.ones(1))
+        """
+    copies = write_copies(WORKLOAD, module=module)
+    copies.edit("module.py", "torch.ones(1)", "torch.zeros(1)")
+    with pytest.raises(WorkloadError, match="fails on the first tree only if watched: "):
+        copies.find()
