@@ -131,7 +131,7 @@ DIFFERENCES = [
             "  entry    answer",
             "  what     3 != 4",
             "  golden   goldens/infer.json, recorded in the same environment: every bit is equal",
-            "  more     unbloat verify --subject strip.toml --tree stripped --workload infer",
+            "  more     unbloat diff --subject strip.toml legacy stripped --workload infer",
         ],
     ),
     (

@@ -83,7 +83,7 @@ class Tests:
 
     def _more(self, name: str) -> str:
         subject, tree = _relative(self.subject.file), _relative(self.tree)
-        return f"more     unbloat verify --subject {subject} --tree {tree} --workload {name}"
+        return f"more     unbloat diff --subject {subject} legacy {tree} --workload {name}"
 
     def _shown(self, name: str) -> str:
         return _relative(self.goldens.file(name))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from unbloat.diff import Finding, locate
+from unbloat.errors import WorkloadError
 from unbloat.golden.compare import compare
 from unbloat.measure import Measure, measure_path
 from unbloat.phases import Recording
@@ -20,6 +23,9 @@ from unbloat.watch.reads import OBSERVER, options
 from unbloat.watch.runs import Runs
 from unbloat.watch.saves import content, saves
 
+Result = Run | Finding | WorkloadError
+"""Of a run, or of a search for the operation in which it first differs, which may end without an answer."""
+
 SHOWN = 3
 """Of many files that were saved at once."""
 
@@ -31,19 +37,19 @@ def watch(recorded: Recording, tree: Path, names: Sequence[str], say: Say) -> No
         SubjectError: strip.toml can no longer be used.
         WorkloadError: the warm process ended.
     """
-    with Runs[Run](recorded.server) as runs:
+    with Runs[Result](recorded.server) as runs:
         _Loop(recorded, tree, names, say, runs).go(saves(tree))
 
 
 class _Loop:
-    def __init__(self, recorded: Recording, tree: Path, names: Sequence[str], say: Say, runs: Runs[Run]) -> None:
+    def __init__(self, recorded: Recording, tree: Path, names: Sequence[str], say: Say, runs: Runs[Result]) -> None:
         self._recorded, self._tree, self._say, self._runs = recorded, tree, say, runs
         self._state = State(names)
         self._checks = TreeChecks(recorded.subject)
         self._before = _size(recorded.subject.legacy / recorded.subject.package)
         self._faults: list[str] = []
         self._running = ""
-        self._summed_up = False
+        self._summed_up = self._explained = False
 
     def go(self, saved: Iterable[bool]) -> None:
         self._take_in()
@@ -53,8 +59,8 @@ class _Loop:
                     self._say("what the goldens rest on has changed")
                     return
                 self._take_in()
-            if (run := self._runs.result()) is not None:
-                self._judge(run)
+            if (result := self._runs.result()) is not None:
+                self._show(result)
             if not self._runs.busy:
                 self._go_on()
 
@@ -69,7 +75,7 @@ class _Loop:
         if not changed:
             return
         self._runs.cancel()
-        self._summed_up = False
+        self._summed_up = self._explained = False
         if not first:
             more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
             self._say(f"saved {', '.join(changed[:SHOWN])}{more}")
@@ -78,7 +84,7 @@ class _Loop:
             self._say(f"  differs: {fault}")
 
     def _go_on(self) -> None:
-        """The next run, or what it came to; of a tree with faults nothing is run."""
+        """The next run, then what all came to, then why; of a tree with faults nothing is run."""
         if self._faults:
             return
         name = self._state.next()
@@ -89,6 +95,16 @@ class _Loop:
         elif not self._summed_up:
             self._summed_up = True
             self._say(self._summary())
+        elif not self._explained and (differing := self._state.differing()):
+            self._explained = True
+            self._runs.start(partial(self._located, differing[0]))
+
+    def _located(self, name: str) -> Result:
+        subject = self._recorded.subject
+        try:
+            return locate(self._recorded.server, subject, subject.workload(name), subject.legacy, self._tree)
+        except WorkloadError as error:
+            return error
 
     def _request(self, name: str) -> Request:
         subject, tree = self._recorded.subject, self._tree
@@ -103,9 +119,19 @@ class _Loop:
             observer_options=options(tree, aliases),
         )
 
-    def _judge(self, run: Run) -> None:
+    def _show(self, result: Result) -> None:
         if content(self._tree) != self._state.content:
             return  # Saved while it ran: which files it read nobody knows, and the save is about to be noticed.
+        match result:
+            case Finding():
+                for line in result.lines("legacy", self._tree.name):
+                    self._say(f"  {line}")
+            case WorkloadError():
+                self._say(f"  {result}")
+            case _:
+                self._judge(result)
+
+    def _judge(self, run: Run) -> None:
         name = self._running
         if isinstance(run, Failed):
             known = Known(run.reason, None, run.seconds)
