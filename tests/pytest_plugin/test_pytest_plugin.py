@@ -87,12 +87,22 @@ def run_pytest(project: Subject) -> Pytest:
     return run
 
 
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shelf") / "goldens"
+
+
 @pytest.fixture
-def accepted(project: Subject, run_pytest: Pytest) -> Path:
-    """The folder of goldens, after they were recorded."""
-    done = run_pytest("--unbloat", "strip.toml", "--unbloat-accept", "first\nrecording")
-    assert done.returncode == 0, done.stdout
-    return project.root / "goldens"
+def accepted(project: Subject, run_pytest: Pytest, shelf: Path) -> Path:
+    """The folder of goldens after they were recorded, which happens once for all projects: they are alike."""
+    goldens = project.root / "goldens"
+    if not shelf.exists():
+        done = run_pytest("--unbloat", "strip.toml", "--unbloat-accept", "first\nrecording")
+        assert done.returncode == 0, done.stdout
+        shutil.copytree(goldens, shelf)
+    else:
+        shutil.copytree(shelf, goldens)
+    return goldens
 
 
 def outcomes(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
