@@ -69,6 +69,15 @@ def test_a_click_brings_the_evidence(show: Show) -> None:
     assert other.strip() == "extra = 2"
 
 
+def test_a_check_tells_what_it_stands_for(show: Show) -> None:
+    line = line_of("if len(values) > 9:")
+    page = show().at(f"#legacy/pkg/module.py:{line}")
+    page.locator("#evidence ul.code a").click()
+    said = evidence(page)
+    assert "generated" in said and "Stands for" in said and "trip unseen code" in said
+    assert f"pkg/module.py:{line}\n" in said and f"pkg/module.py:{line + 1}\n" in said
+
+
 def test_links_lead_both_ways(show: Show) -> None:
     changed = line_of("extra = 1 if cfg.flag else 2")
     page = show().at(f"#legacy/pkg/module.py:{changed}")
@@ -182,6 +191,8 @@ def test_texts_stand_out_in_light_and_dark(theme: str, show: Show) -> None:
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (_luminance(background) < 0.1) == (theme == "dark")
     for kind in ("kept", "changed", "removed", "generated"):
+        page.locator(f".l.{kind}").first.click()
+        assert _contrast(page.locator("#evidence .fate").evaluate(PAINTED)[0], background) >= 4.5, kind
         for part in (".n", ".s", "code", ".k", ".c", ".t", ".m", ".d"):
             for found in page.locator(f".l.{kind} {part}").all()[:2]:
                 own = page.evaluate(

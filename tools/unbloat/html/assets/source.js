@@ -385,7 +385,7 @@ class SourceView {
       make("pre", {}, coloured(text.trimStart() || "(blank line)", null)),
     );
     if (side === "legacy") this.tellFate(file, line);
-    this.tellLinks(side, links);
+    this.tellLinks(side, links, kind);
     const causes = tree.causes(file, line);
     if (causes.length) this.tellCauses(causes);
     if (side === "legacy") this.tellRuns(file, line);
@@ -398,10 +398,10 @@ class SourceView {
     this.evidence.append(make("p", {}, "Shares its fate with ", link, "."));
   }
 
-  tellLinks(side, links) {
+  tellLinks(side, links, kind) {
     if (!links.length) return;
     const other = side === "legacy" ? "stripped" : "legacy";
-    const title = side === "legacy" ? "Is now" : links.length > 1 ? "Comes from, or stands for" : "Comes from";
+    const title = side === "legacy" ? "Is now" : kind === "generated" ? "Stands for" : "Comes from";
     const list = make("ul", { class: "code" });
     for (const [file, line] of links.slice(0, 12)) {
       const text = this.trees[other].lines(file)[line - 1] ?? "";
