@@ -13,6 +13,8 @@ SUBJECT = "reproduction/strip.toml"
 STATUS = "docs/progress/STATUS.md"
 RESULTS = "docs/results"
 REPORT = "runs/report.html"
+INTEGRITY = "docs/integrity.md"
+CERTIFICATE = "docs/certificate.json"
 CONSTRAINTS = "reproduction/constraints.txt"
 EXAMPLES = (
     "x_transformers",
@@ -90,10 +92,11 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def report(session: nox.Session) -> None:
-    """Write the status page, the figures and the HTML report of the stripped champion."""
+    """Write the status page, figures, HTML report, integrity report and certificate of the stripped champion."""
     prepare(session)
-    pages = ("--status", STATUS, "--json", f"{RESULTS}.json", "--html", REPORT)
+    pages = ("--status", STATUS, "--json", f"{RESULTS}.json", "--html", REPORT, "--integrity", INTEGRITY)
     session.run("unbloat", "report", "--subject", SUBJECT, *pages)
+    session.run("unbloat", "certify", "--subject", SUBJECT, "--out", CERTIFICATE)
     session.run("python", "docs/generate.py", "results")
 
 

@@ -60,6 +60,11 @@ def test_what_is_told(row: str, integrity: str) -> None:
     assert row in integrity.splitlines()
 
 
+def test_every_section_is_documented() -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "self-check.md").read_text().partition("| section |")[2]
+    assert re.findall(r"^\| ([A-Z][a-z ]+) \|", documented.partition("\n\n")[0], re.M) == SECTIONS
+
+
 def test_the_optimizer_is_told_with_its_options(integrity: str) -> None:
     [line] = [line for line in integrity.splitlines() if line.startswith("| fit optimizer 0 |")]
     assert "AdamW" in line and "weight_decay: 0.1" in line and "parameters: 43, tensors: 6" in line

@@ -58,7 +58,7 @@ def check(subject: Subject, server: Server, certificate: Mapping[str, Any], say:
     recorded_in = {key: value for key, value in _annotations(used.get("environment", {})).items() if key != ROLE}
     which = choose(recorded_in, server.environment).lane
     apart = tuple(_apart(recorded_in, server.environment))
-    found = _forged(used, recorded_in) or _on_disk(subject, made, used)
+    found = _forged(used, recorded_in) or on_disk(subject, certificate)
     if found is not None:
         return Verdict(which, found, environment=apart)
     left_out: tuple[str, ...] = ()
@@ -81,8 +81,9 @@ def check(subject: Subject, server: Server, certificate: Mapping[str, Any], say:
     return Verdict(which, found, len(made) + len(used) - len(left_out) + len(ran), left_out, apart)
 
 
-def _on_disk(subject: Subject, made: Descriptors, used: Descriptors) -> Difference | None:
-    """What takes no run to tell."""
+def on_disk(subject: Subject, certificate: Mapping[str, Any]) -> Difference | None:
+    """The first difference of those that take neither a run nor a journal to tell."""
+    made, used = _by_name(certificate["subject"]), _by_name(certificate["predicate"]["configuration"])
     known = {"legacy", "description", "config", "input", "workload", "script"}
     return _first(_only(used, known), materials(subject)) or _first(made, stripped_files(subject))
 
