@@ -6,6 +6,47 @@ from tests.evidence.cases.case import OFF_ON, Case, call, read, run
 
 CASES = (
     Case(
+        "an unseen function that begins with `pass`, and hands an option on",
+        """
+        __all__ = ["forwarded"] + ["run"]
+
+        def scaled(x, wide=False):
+            if wide:
+                x = x + 10
+            return x * 2
+
+        def forwarded(x, wide=False):
+            pass
+            return scaled(x, wide=wide)
+
+        def run(cfg, x=1):
+            return scaled(x)
+        """,
+        uses=((call("forwarded", 3),), (call("forwarded", 3, True),)),
+    ),
+    Case(
+        "an unseen function that stays because an error in it could be swallowed, and hands an option on",
+        """
+        def scaled(x, wide=False):
+            if wide:
+                x = x + 10
+            return x * 2
+
+        def forwarded(x, wide=False):
+            y = scaled(x, wide=wide)
+            return y
+
+        def run(cfg, x=1):
+            try:
+                if x > 3:
+                    return forwarded(x)
+                raise ValueError(x)
+            except Exception:
+                return scaled(x)
+        """,
+        uses=((call("forwarded", 3),), (call("forwarded", 3, True),)),
+    ),
+    Case(
         "an option of a public function that only the subject calls",
         """
         def run(cfg, x=1):

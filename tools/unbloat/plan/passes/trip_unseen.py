@@ -380,12 +380,15 @@ def _arm(module: Module, arm: ast.expr) -> Iterator[tuple[Removal, list[ast.AST]
 
 def _is_worth_a_wire(block: list[ast.stmt]) -> bool:
     """What raises without a choice, or does nothing, is as loud and as short as a wire."""
-    statements = [part for part in block if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))]
-    if any(getattr(part, "inserted", False) for part in statements):
-        return False
-    if not statements or isinstance(statements[0], ast.Pass):
+    statements = [part for part in block if not _is_idle(part)]
+    if not statements or any(getattr(part, "inserted", False) for part in statements):
         return False
     return not isinstance(statements[-1], ast.Raise) or any(map(_leaves, statements[:-1]))
+
+
+def _is_idle(statement: ast.stmt) -> bool:
+    """`pass`, a docstring or `...`."""
+    return isinstance(statement, ast.Pass) or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
 
 
 def _leaves(statement: ast.stmt) -> bool:
