@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -59,6 +61,11 @@ def lines(result: Challenge) -> Iterator[str]:
 
 def is_silent(result: Challenge) -> bool:
     return any(finding.worst.verdict is Verdict.SILENT for finding in result.findings)
+
+
+def written(result: Challenge, root: Path) -> str:
+    """All of it as JSON text. Errors name files as they are seen from the folder that holds the subject's."""
+    return json.dumps(to_json(result), indent=1).replace(f"{root.resolve().parent}/", "") + "\n"
 
 
 def to_json(result: Challenge) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from rich.console import Console
 
 from unbloat.atomic import replace_text
 from unbloat.challenge.challenge import DEFAULT_LIMIT, challenge
-from unbloat.challenge.report import count_table, is_silent, lines, to_json
+from unbloat.challenge.report import count_table, is_silent, lines, written
 from unbloat.commands.command import Command, add_subject, add_tree
 from unbloat.errors import SubjectError
 from unbloat.phases import recording
@@ -34,7 +33,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     with exclusive(subject.state), progress(console, "challenge") as say, recording(subject, say) as recorded:
         result = challenge(recorded, tree, options.limit, say)
     if options.json is not None:
-        replace_text(options.json, json.dumps(to_json(result), indent=1) + "\n")
+        replace_text(options.json, written(result, subject.root))
     console.print(count_table(result))
     for line in lines(result):
         console.print(line, markup=False, highlight=False)
