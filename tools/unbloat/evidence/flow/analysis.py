@@ -11,16 +11,15 @@ Source: binding-time analysis (Jones, Gomard & Sestoft 1993, ch. 4) over a call 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts, Found
 from unbloat.evidence.flow.atoms import DYNAMIC, OBJECT, STATIC, Atoms, Parameter, Read, Source, Variable, join, union
-from unbloat.evidence.flow.calls import Definition, Passed, enclosing_function, passed
+from unbloat.evidence.flow.attributes import HARMLESS_DECORATORS, Attributes, is_one_presence, is_one_value
+from unbloat.evidence.flow.calls import Definition, Passed, passed
 from unbloat.evidence.flow.containers import is_changed, may_change
-from unbloat.evidence.flow.contexts import may_swallow
-from unbloat.evidence.flow.expressions import Expressions, is_mapping
-from unbloat.evidence.flow.stores import CONSTRUCTION, Store, Stores, has_constructor
+from unbloat.evidence.flow.control import deciding
+from unbloat.evidence.flow.expressions import is_mapping
 from unbloat.evidence.flow.times import varies
 from unbloat.evidence.functions import default_of, is_guarded, own_nodes
 from unbloat.evidence.program import FUNCTIONS, Module, Program
@@ -28,13 +27,10 @@ from unbloat.evidence.references import asked_for_by_strangers
 from unbloat.evidence.scopes import Binding, Scope, parameters
 from unbloat.evidence.support import NOTHING, PinnedArgument, Support, type_of
 
-_HARMLESS_DECORATORS = frozenset(
-    "staticmethod classmethod property torch.no_grad() torch.no_grad torch.inference_mode()".split()
-)
 Key = tuple[object, str]
 
 
-class Flow(Expressions):
+class Flow(Attributes):
     """What every expression of a program rests on."""
 
     def __init__(self, program: Program, facts: Facts, config_parameters: frozenset[str], files: frozenset[str]) -> None:
@@ -42,7 +38,6 @@ class Flow(Expressions):
         self._config_parameters = config_parameters
         self._files = files
         self._asked_for = asked_for_by_strangers(program)
-        self._stores = Stores(program, facts, self.calls, files)
         self._values: dict[Key, Source] = {}
         self._containers: dict[tuple[Scope, str, ast.expr], bool] = {}
         self._deciding: dict[ast.AST, tuple[ast.expr | None, ...]] = {}
@@ -106,9 +101,6 @@ class Flow(Expressions):
         if atoms is None:
             return None
         return union(self._parameter(atom) if isinstance(atom, Parameter) else frozenset({atom}) for atom in atoms)
-
-    def _resolved_source(self, found: Source) -> Source:
-        return Source(self._resolved(found.content), self._resolved(found.presence))
 
     # -- the fixpoint -------------------------------------------------------------------------------------------
 
@@ -283,9 +275,9 @@ class Flow(Expressions):
         if not found:
             return STATIC  # nobody calls it
         joined = join(found)
-        if not _is_one_value(seen) and not (len(found) == 1 and all(kind == "other" for kind, _ in seen)):
+        if not is_one_value(seen) and not (len(found) == 1 and all(kind == "other" for kind, _ in seen)):
             joined = Source(None, joined.presence)
-        joined = joined if _is_one_presence(seen) else Source(joined.content, None)
+        joined = joined if is_one_presence(seen) else Source(joined.content, None)
         return self._checked(module, function, name, joined, seen)
 
     def _checked(self, module: Module, function: Definition, name: str, found: Source, seen: tuple[Found, ...]) -> Source:
@@ -297,7 +289,7 @@ class Flow(Expressions):
             return found
         place = (module.file, Span.of(function))
         content: Atoms = None
-        if _is_one_value(seen):
+        if is_one_value(seen):
             content = frozenset({PinnedArgument(*place, name, (seen[0][1],))})
         is_none = [kind == "plain" and value is None for kind, value in seen]
         there: Atoms = content if all(is_none) else frozenset({PinnedArgument(*place, name, ())})
@@ -347,140 +339,6 @@ class Flow(Expressions):
                     return True
         return False
 
-    # -- attributes ---------------------------------------------------------------------------------------------
-
-    def _stored_attribute(self, owner: ast.ClassDef, name: str) -> Source:
-        """A field: what the code that is left stores in it, wherever that is."""
-        stores = self._stores.of(owner, name)
-        if stores is None:
-            return DYNAMIC
-        # The runs saw which names `setattr` computed; others must not come about.
-        named = union(self._resolved(self.source(*computed).content) for computed in self._stores.computed(owner))
-        if named is None:
-            return DYNAMIC
-        method = self._stores.method(owner, name)
-        if method is not None:
-            return self._as_member(method) if not stores else DYNAMIC
-        if not stores:
-            return DYNAMIC
-        found = [self._stored(store) for store in stores]
-        if len(stores) > 1:
-            if not self._stores.are_construction(stores) and not _are_one_constant(stores):
-                return DYNAMIC
-            influences = [self._resolved(self._influence_of_calls(store.module, store.node)) for store in stores]
-            found += [Source(atoms, atoms) for atoms in influences]
-        joined = join([*found, Source(named, named)])
-        seen = [one for store in stores for one in self._facts.stored.get((store.module.file, Span.of(store.statement)), ())]
-        seen = [one for number, one in enumerate(seen) if one not in seen[:number]]
-        if not _is_one_value(seen) and any(kind != "other" for kind, _ in seen):
-            joined = Source(None, joined.presence)
-        return joined if _is_one_presence(seen) else Source(joined.content, None)
-
-    def _stored(self, store: Store) -> Source:
-        if isinstance(store.node, ast.AnnAssign) and store.field_of is not None:
-            return self._field(store.module, store.field_of, store.node)
-        if store.value is None:
-            return DYNAMIC
-        found = self._resolved_source(self.source(store.module, store.value))
-        return Source(None, found.presence) if may_change(store.value) else found
-
-    def _field(self, module: Module, owner: ast.ClassDef, node: ast.AnnAssign) -> Source:
-        """A field of a dataclass: what its constructor was called with, wherever that is, or its default."""
-        assert isinstance(node.target, ast.Name)
-        name = node.target.id
-        position = [
-            part.target.id for part in owner.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
-        ]
-        made = self._stores.constructions(owner)
-        if not made:
-            return DYNAMIC
-        found = []
-        for where, call in made:
-            keyword = next((part.value for part in call.keywords if part.arg == name), None)
-            if any(isinstance(part, ast.Starred) for part in call.args):
-                return DYNAMIC
-            if keyword is None and position.index(name) < len(call.args):
-                keyword = call.args[position.index(name)]
-            if keyword is not None:
-                found.append(self._resolved_source(self.source(where, keyword)))
-                continue
-            unpacked = [part.value for part in call.keywords if part.arg is None]
-            if unpacked:
-                found.append(self._unpacked_field(where, call, unpacked, name))
-            elif node.value is not None:
-                found.append(self._default_of_field(module, node.value))
-            else:
-                return DYNAMIC
-        return join(found) if len(found) == 1 else Source(None, join(found).presence)
-
-    def _unpacked_field(self, where: Module, call: ast.Call, unpacked: list[ast.expr], name: str) -> Source:
-        """A field that `**config` gives, or does not: the key of that name decides."""
-        held = union(self._resolved(self.source(where, part).content) for part in unpacked)
-        keys = [key for key in self._facts.keys_read(where.file, Span.of(call)) if key.rpartition(".")[2] == name]
-        if held is None or len(keys) > 1 or any(self._may_vary(key) for key in keys):
-            return DYNAMIC
-        if not keys:
-            return DYNAMIC
-        function = enclosing_function(where, call)
-        place = Span.of(call)
-        content: Atoms = frozenset({Read(function, where.file, place, key=keys[0])})
-        there: Atoms = frozenset({Read(function, where.file, place, presence=True, key=keys[0])})
-        return Source(union([content, held]), union([there, held]))
-
-    def _default_of_field(self, module: Module, default: ast.expr) -> Source:
-        if isinstance(default, ast.Call):
-            return OBJECT if any(part.arg == "default_factory" for part in default.keywords) else DYNAMIC
-        return self.source(module, default)
-
-    def _as_member(self, method: Definition) -> Source:
-        if any(ast.unparse(one) == "property" for one in method.decorator_list):
-            found = self._returned(method)
-            return self._resolved_source(found)
-        return STATIC if all(ast.unparse(one) in _HARMLESS_DECORATORS for one in method.decorator_list) else DYNAMIC
-
-    def _made(self, owner: ast.ClassDef, name: str) -> Atoms:
-        """What it rests on that an object of `owner` has an attribute from its construction on; None if nobody can tell."""
-        ancestors = self._program.ancestors(owner)
-        method = self._stores.method(owner, name)
-        stores = self._stores.of(owner, name) or []
-        if method is not None and not stores:
-            return frozenset() if self._program.module_of[method].parents[method] in ancestors else None
-        if any(store.deletes for store in stores):
-            return None
-        stores = [store for store in stores if self._stores.are_construction([store])]
-        if not stores:
-            return None
-        makers = [one for one in self._program.family(owner) if has_constructor(one)]
-        parts: list[Atoms] = []
-        for store in stores:
-            of = store.module.enclosing(store.node, (ast.ClassDef,))
-            in_body = store.module.enclosing(store.node, FUNCTIONS) is None
-            if of not in ancestors or not (in_body or len(makers) == 1):
-                continue  # what some relatives store, others need not
-            parts.append(frozenset() if in_body else self._resolved(self._influence_of_calls(store.module, store.node)))
-        if frozenset() in parts:
-            return frozenset()
-        return union(parts) if parts else None
-
-    def _influence_of_calls(self, module: Module, node: ast.AST, seen: tuple[ast.AST, ...] = ()) -> Atoms:
-        """What decides whether a node runs while its object is made, through the methods that the constructor calls."""
-        function = module.enclosing(node, FUNCTIONS)
-        parts = [self._influence(module, node)]
-        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) or function.name in CONSTRUCTION:
-            return union(parts)
-        if function in seen:
-            return None
-        for where, call in self.calls.callers(module, function):
-            parts.append(None if call is None else self._influence_of_calls(where, call, (*seen, function)))
-        return union(parts)
-
-    def _owners(self, module: Module, node: ast.expr) -> list[ast.ClassDef] | None:
-        if isinstance(node, ast.Name):
-            owner = self._self_class(module, node) or self._class_named(module, node)
-            if owner is not None:
-                return [owner]
-        return self._stores.classes_of(module, node)
-
     # -- functions ----------------------------------------------------------------------------------------------
 
     def _result_of(self, function: Definition, part: list[int]) -> Source:
@@ -489,7 +347,7 @@ class Flow(Expressions):
         nodes = own_nodes(function)
         if isinstance(function, ast.AsyncFunctionDef) or any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes):
             return DYNAMIC
-        if any(ast.unparse(one) not in _HARMLESS_DECORATORS for one in function.decorator_list):
+        if any(ast.unparse(one) not in HARMLESS_DECORATORS for one in function.decorator_list):
             return DYNAMIC
         returns = [node for node in nodes if isinstance(node, ast.Return)]
         found = []
@@ -509,52 +367,8 @@ class Flow(Expressions):
     def _influence(self, module: Module, node: ast.AST) -> Atoms:
         """What decides whether `node` runs, up to its function, and how often."""
         if node not in self._deciding:
-            self._deciding[node] = (*self._around(module, node), *_leaving(module, node))
+            self._deciding[node] = tuple(deciding(self.calls, module, node))
         return union([one if one is None else self.source(module, one).content for one in self._deciding[node]])
-
-    def _around(self, module: Module, node: ast.AST) -> Iterator[ast.expr | None]:
-        """The expressions around `node` that decide, None for what is no expression; wires on the way decide nothing."""
-        inner, outer = node, module.parents.get(node)
-        while outer is not None and not isinstance(outer, (*FUNCTIONS, ast.ClassDef, ast.Module)):
-            match outer:
-                case ast.If(test=test):
-                    other = outer.orelse if inner in outer.body else outer.body
-                    if inner is not test and not _is_wire(other):
-                        yield test
-                case ast.While(test=test):
-                    yield test
-                case ast.For(iter=walked) | ast.AsyncFor(iter=walked):
-                    yield walked
-                case ast.Try() | ast.TryStar() if outer.handlers and not _only_imports(outer):
-                    yield None
-                case ast.With() | ast.AsyncWith() if may_swallow(self.calls, module, outer):
-                    yield None
-                case ast.Match() | ast.IfExp() | ast.BoolOp() | ast.comprehension():
-                    yield None
-            inner, outer = outer, module.parents.get(outer)
-
-
-def _leaving(module: Module, node: ast.AST) -> Iterator[ast.expr | None]:
-    """The same for what decides whether the function, or a pass of a loop, ends before it gets to `node`."""
-    function = enclosing_function(module, node)
-    if function is None or isinstance(function, ast.Lambda):
-        return
-    around = set(_ancestors(module, node))
-    for part in own_nodes(function):
-        if not isinstance(part, ast.Return | ast.Break | ast.Continue) or part is node:
-            continue
-        within = _loop_around(module, part)  # an earlier pass of it may end it
-        if _line(part) >= _line(node) and (within is None or within not in around):
-            continue
-        if isinstance(part, ast.Return) or within in around:
-            outer = module.parents[part]
-            inner: ast.AST = part
-            while outer is not function:
-                if isinstance(outer, ast.If) and inner is not outer.test:
-                    yield outer.test
-                elif isinstance(outer, ast.For | ast.While | ast.Try | ast.Match):
-                    yield outer.iter if isinstance(outer, ast.For) else None
-                inner, outer = outer, module.parents[outer]
 
 
 def _element(value: ast.expr | None, index: int, count: int) -> ast.expr | None:
@@ -562,43 +376,3 @@ def _element(value: ast.expr | None, index: int, count: int) -> ast.expr | None:
     if not isinstance(value, ast.Tuple) or len(value.elts) != count or any(isinstance(one, ast.Starred) for one in value.elts):
         return None
     return value.elts[index]
-
-
-def _loop_around(module: Module, node: ast.AST) -> ast.AST | None:
-    return module.enclosing(node, (ast.For, ast.AsyncFor, ast.While))
-
-
-def _ancestors(module: Module, node: ast.AST) -> Iterator[ast.AST]:
-    outer = module.parents.get(node)
-    while outer is not None:
-        yield outer
-        outer = module.parents.get(outer)
-
-
-def _is_one_value(seen: tuple[Found, ...] | list[Found]) -> bool:
-    return len(seen) == 1 and seen[0][0] != "other"
-
-
-def _is_one_presence(seen: tuple[Found, ...] | list[Found]) -> bool:
-    """Whether everything that was seen is of one type."""
-    return len({type(value).__name__ if kind != "other" else str(value) for kind, value in seen}) <= 1
-
-
-def _are_one_constant(stores: list[Store]) -> bool:
-    values = {ast.dump(store.value) if isinstance(store.value, ast.Constant) else None for store in stores}
-    return len(values) == 1 and None not in values
-
-
-def _is_wire(block: list[ast.stmt]) -> bool:
-    return bool(block) and isinstance(block[-1], ast.Raise) and getattr(block[-1], "inserted", False)
-
-
-def _only_imports(node: ast.Try | ast.TryStar) -> bool:
-    """Whether all that can fail in a `try` is an import, which the installed versions settle."""
-    return all(isinstance(part, ast.Import | ast.ImportFrom | ast.Assign) for part in node.body) and all(
-        isinstance(part.value, ast.Constant) for part in node.body if isinstance(part, ast.Assign)
-    )
-
-
-def _line(node: ast.AST) -> int:
-    return getattr(node, "lineno", 0)
