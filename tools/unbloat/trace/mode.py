@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from unbloat.golden import values
 from unbloat.golden.leaf import Leaf
+from unbloat.golden.tape import unchanged
 from unbloat.trace.log import Log, Note
 from unbloat.trace.records import RANDOM_STATE
 from unbloat.trace.whereabouts import BACKWARD, Stack, Whereabouts
@@ -72,14 +73,14 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # Markers for a profiler compute nothing.
         here = None if func.namespace == "profiler" else self._stack.operation()
         if here is None:
-            return func(*args, **kwargs)
+            return unchanged(func, args, kwargs)
         if not self._log.asks():
             self._log.skip()
-            return func(*args, **kwargs)
+            return unchanged(func, args, kwargs)
         here, note = self._derived(here), self._log.note(str(func))
         inputs = list(_tensors({**dict(enumerate(args)), **kwargs}, _signature(func).written))
         self._take(note, func, inputs, args, kwargs)
-        result = func(*args, **kwargs)
+        result = unchanged(func, args, kwargs)
         self._give(note, func, inputs, result, kwargs)
         self._log.add(note, here)
         return result
