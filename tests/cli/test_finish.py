@@ -153,7 +153,8 @@ def test_figures_are_those_of_a_whole_run(phased: Subject, unbloat: Callable[...
     assert [load_figures(phased, phase) for phase in phased.phases] == first
     with recording(phased, lambda line: None) as recorded:
         memory = load_memory(phased, recorded.key)
-    assert 10e6 < memory["largest_run"] < memory["at_most"] < 4e9
+        # Bytes, not kilobytes; this process has run other tests, which count too.
+        assert 10e6 < memory["largest_run"] < memory["at_most"] < 100e9
     # A page that several processes share counts once in all of them together.
     together = memory["together"]
     assert (together is None) == (sys.platform != "linux")

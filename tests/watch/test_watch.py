@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from unbloat.subject import Subject
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 FIRST = """
 from pkg.shared import base

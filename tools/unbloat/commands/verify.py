@@ -36,6 +36,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         raise SubjectError("--against compares with every golden of a folder, once; leave out --watch and --workload")
     subject = load_subject(options.subject)
     tree = (options.tree or subject.stripped).resolve()
+    gate = _gate(subject, options.phase, options.workload)
     assert_holds_package(subject, tree)
     if options.watch:
         _watch(options, tree, console)
@@ -44,7 +45,6 @@ def run(options: argparse.Namespace, console: Console) -> int:
             found = verify_against(subject, tree, committed(subject, options.against), say)
             verdict = f"{'differs from' if found else 'agrees with'} the goldens in {options.against}"
         else:
-            gate = _gate(subject, options.phase, options.workload)
             with recording(subject, say, [subject.workload(name) for name in gate]) as recorded:
                 found = verify_tree(recorded, tree, [Phase("chosen", (), gate)], say)
             verdict = f"{'differs from' if found else 'identical to'} the legacy"
