@@ -121,8 +121,8 @@ def infer_float64(golden: Recorder) -> None:
 
 
 def finetune_float64(golden: Recorder) -> None:
-    """As `finetune`, with one sample of one task for one epoch."""
-    finetune_in(golden, torch.float64, FINETUNE_TASKS[:1], pairs=2, epochs=1)
+    """As `finetune`, with one sample of one task for one epoch; `finetune.py` chooses its results file like this, too."""
+    finetune_in(golden, torch.float64, FINETUNE_TASKS[:1], pairs=2, epochs=1, results="own/results.json")
 
 
 def train_float64(golden: Recorder) -> None:
@@ -174,7 +174,9 @@ def infer_in(golden: Recorder, dtype: torch.dtype) -> None:
     golden.rng("end.rng")
 
 
-def finetune_in(golden: Recorder, dtype: torch.dtype, task_ids: Sequence[str], pairs: int, epochs: int) -> None:
+def finetune_in(
+    golden: Recorder, dtype: torch.dtype, task_ids: Sequence[str], pairs: int, epochs: int, results: str | None = None
+) -> None:
     from champion.model.finetune import (
         TaskFineTuner,
         load_base_model,
@@ -191,6 +193,8 @@ def finetune_in(golden: Recorder, dtype: torch.dtype, task_ids: Sequence[str], p
     config.training.precision = 64 if dtype is torch.float64 else 32
     config.finetuning.max_epochs = epochs
     OmegaConf.update(config, "finetuning.base_model_checkpoint", "base.ckpt", force_add=True)
+    if results is not None:
+        OmegaConf.update(config, "finetuning.results_path", f"{config.finetuning.save_dir}/{results}", force_add=True)
     base = load_base_model(config).to(dtype)
     with single_worker_pools():
         training, validation, indices = prepare_dataloaders_and_map(config)
@@ -199,8 +203,8 @@ def finetune_in(golden: Recorder, dtype: torch.dtype, task_ids: Sequence[str], p
     golden.record("chosen", chosen)
     tuner.selected_tasks = chosen
     with watched_fits(golden, chosen):
-        results = tuner.run_all_tasks(training, validation, indices)
-    failed = {task_id: result["error"] for task_id, result in results.items() if "error" in result}
+        found = tuner.run_all_tasks(training, validation, indices)
+    failed = {task_id: result["error"] for task_id, result in found.items() if "error" in result}
     if failed:
         raise RuntimeError(f"the fine-tuner failed: {failed}")
     record_written(golden, "results", golden.workdir / config.finetuning.save_dir)
