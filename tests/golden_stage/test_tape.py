@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pytest
 import torch
 from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
@@ -90,3 +92,21 @@ def test_numbers_are_the_same_with_and_without_a_tape(tmp_path: Path) -> None:
     results: list[list[torch.Tensor]] = []
     taped(lambda _: results.append(_train()), tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(results[0], _train(), strict=True))
+
+
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+def test_looking_on_changes_no_number(mode: Callable[[], AbstractContextManager[None]], tmp_path: Path) -> None:
+    """Attention over a transposed batch: `matmul` chooses its kernel by whether a view of a parameter asks for gradients."""
+    torch.manual_seed(0)
+    layer = torch.nn.TransformerDecoderLayer(32, 4, 64, batch_first=True, norm_first=True).eval()
+    x, found = torch.randn(2, 300, 32), []
+
+    def work(_: object) -> None:
+        with mode():
+            found.append(layer(x, x))
+            found.append(torch.nn.functional.linear(x.transpose(0, 1), layer.linear1.weight, layer.linear1.bias))
+            found.append(found[0].flatten(1).chunk(2)[0].reshape(-1) * 2)
+
+    work(None)
+    taped(work, tmp_path)
+    assert all(torch.equal(plain, watched) for plain, watched in zip(found[:3], found[3:], strict=True))
