@@ -18,7 +18,6 @@ CONFIG = {
     'data.use_synthetic_yardstick': ('<absent>', 'champion/data/data_preparation.py:621, champion/data/data_preparation.py:654'),
     'dsla.enabled': (False, 'champion/model/transformer_model.py:346, champion/model/transformer_model.py:369, champion/model/transformer_model.py:1968'),
     'finetuning.mode': ('all', 'champion/model/finetune.py:1380'),
-    'finetuning.results_path': ('<absent>', 'champion/model/finetune.py:157-158'),
     'is_test_environment': ('<absent>', 'champion/model/trainer.py:1894-1895, champion/model/trainer.py:1897, champion/model/trainer.py:1900'),
     'logging.level': ('INFO', 'champion/model/trainer.py:1931'),
     'metrics.<any>': (True, 'champion/model/trainer.py:2142-2143, champion/model/trainer.py:2146'),
@@ -118,14 +117,14 @@ CONFIG = {
 
 # key: (pinned type, what went on its account); the value is free
 TYPES = {
-    '': ('mapping', 'champion/model/trainer.py:3435-3442, champion/model/transformer_model.py:648-655, champion/model/transformer_model.py:244-250 and 240 more'),
+    '': ('mapping', 'champion/model/trainer.py:3435-3442, champion/model/transformer_model.py:648-655, champion/model/transformer_model.py:244-250 and 239 more'),
     'data': ('mapping', 'champion/data/data_preparation.py:626-628, champion/data/data_preparation.py:639-640, champion/data/data_preparation.py:173 and 10 more'),
     'data.context_strategy': ('absent', 'champion/data/data_preparation.py:237'),
     'data.exclude_tasks': ('absent', 'champion/data/data_preparation.py:302'),
     'data.shard': ('absent', 'champion/data/data_preparation.py:173'),
     'data.training_data_dir': ('str', 'champion/model/finetune.py:1333'),
     'dsla': ('mapping', 'champion/model/transformer_model.py:345-346, champion/model/transformer_model.py:369, champion/model/transformer_model.py:1968'),
-    'finetuning': ('mapping', 'champion/model/finetune.py:157-158, champion/model/finetune.py:151, champion/model/finetune.py:1300 and 2 more'),
+    'finetuning': ('mapping', 'champion/model/finetune.py:151, champion/model/finetune.py:1300, champion/model/finetune.py:1376 and 1 more'),
     'finetuning.save_dir': ('str', 'champion/model/finetune.py:151'),
     'logging': ('mapping', 'champion/model/trainer.py:1931'),
     'metrics': ('mapping', 'champion/model/trainer.py:2142-2143, champion/model/trainer.py:2146'),

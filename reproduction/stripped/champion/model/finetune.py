@@ -133,7 +133,9 @@ class TaskFineTuner:
         save_dir = OmegaConf.select(config, "finetuning.save_dir", default=None)
         self.save_dir = Path(save_dir)
         self.save_dir.mkdir(parents=True, exist_ok=True)
-        self.results_path = self.save_dir / RESULTS_FILE_NAME
+        # one file for all tasks, also the input of finetuning.mode=failed
+        results_path = OmegaConf.select(config, "finetuning.results_path", default=None)
+        self.results_path = Path(results_path) if results_path else self.save_dir / RESULTS_FILE_NAME
 
         # --- training ---
         self.max_epochs = int(_get("finetuning.max_epochs", DEFAULT_MAX_EPOCHS))
@@ -273,7 +275,11 @@ class TaskFineTuner:
         trained_dtype = next(task_model.parameters()).dtype
         task_config = getattr(task_model, "config", self.config)
         task_model = TransformerTrainer.load_from_checkpoint(best_path, config=task_config)
-        unbloat_forbid(trained_dtype == torch.float64, "champion/model/finetune.py:485-487")
+        if trained_dtype == torch.float64:
+            # a new module is single precision, and that would round the weights
+            content = torch.load(best_path, map_location="cpu", weights_only=True)
+            task_model = task_model.double()
+            task_model.load_state_dict(content["state_dict"])
 
         # 5. comparison
         results = self._final_evaluation(task_id, task_model, trainer, test_example, val_loader, base_results)
@@ -445,7 +451,8 @@ class TaskFineTuner:
         """
         base_config = getattr(self.base_model, "config", None)
         model = TransformerTrainer(base_config)
-        unbloat_forbid(getattr(self, "base_dtype", None) == torch.float64, "champion/model/finetune.py:849")
+        if getattr(self, "base_dtype", None) == torch.float64:
+            model = model.double()
 
         # not strict: heads come and go between versions
         incompatible = model.load_state_dict(self.base_model.state_dict(), strict=False)
