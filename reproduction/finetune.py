@@ -133,7 +133,9 @@ def tuned(config: DictConfig, base: Any, split: Split, seed: int) -> dict[str, A
     seed_everything(seed)
     loaders = (DataLoader(Samples(items)) for items in (split.train, split.held_out))
     with _bars():
-        TaskFineTuner(base, own).run_all_tasks(*loaders, {task_id: 0})
+        tuner = TaskFineTuner(base, own)
+        tuner.selected_tasks = [task_id]
+        tuner.run_all_tasks(*loaders, {task_id: 0})
     found: dict[str, Any] = _read(Path(own.finetuning.results_path))[task_id]
     return found
 

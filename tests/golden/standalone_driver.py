@@ -94,13 +94,6 @@ def workloads(out, names):
     import pytorch_lightning
     import torch
     import workloads
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    class Taped(TorchDispatchMode):
-        """Ledgers are recorded under a tape, which is such a mode: under one, last bits of a few sums are others."""
-
-        def __torch_dispatch__(self, operation, types, arguments=(), options=None):
-            return operation(*arguments, **(options or {}))
 
     assert pytorch_lightning
     found = {}
@@ -110,8 +103,7 @@ def workloads(out, names):
         torch.use_deterministic_algorithms(True)
         with tempfile.TemporaryDirectory() as temporary, chdir(temporary):
             recorder = Recorder(Path(temporary).resolve())
-            with Taped():
-                getattr(workloads, name)(recorder)
+            getattr(workloads, name)(recorder)
         found[name] = str(recorder.workdir), recorder.found
     torch.save(found, out)
 

@@ -54,12 +54,24 @@ def three(golden):
 """
 
 
+def _with_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Session:
     """`unbloat verify --watch` in a process, and what it has said."""
 
     def __init__(self, subject: Subject, *arguments: str) -> None:
         command = [sys.executable, "-m", "unbloat.cli", "verify", "--watch", "--subject", str(subject.file), *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
+        # Whoever runs the tests in the background may have Ctrl-C ignored, which a child would inherit.
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+            preexec_fn=_with_interrupts,
+        )
         self._lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
