@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -225,6 +226,67 @@ def test_refusals(
     assert not Path("challenge.json").exists()
 
 
-def test_parameters_without_a_file(make_subject: Callable[..., Subject], challenged: Callable[..., Any]) -> None:
-    told = challenged(make_subject(LEGACY, config={"size": 1, "flag": False, "part": {"names": []}}), {"module": LEGACY})
-    assert told.code == 2 and "[config] needs `file`" in told.err
+MADE_BY_HAND = """
+    from omegaconf import OmegaConf
+
+    CONFIG = {"size": 6, "flag": False, "part": {"names": [1, 2]}, "unused": 1}
+
+
+    def _made():
+        config = OmegaConf.create({"all": CONFIG}).all if WITHIN else OmegaConf.create(CONFIG)
+        OmegaConf.set_struct(config, STRICT)
+        OmegaConf.set_readonly(config, STRICT)
+        return config
+
+
+    def workload(golden):
+        from pkg.module import run
+
+        config = _made()
+        golden.record("total", run(config) if BY_PLACE else run(cfg=config))
+        golden.record("again", run(config))
+    """
+
+
+@pytest.mark.parametrize(("stripped", "other", "silent"), STRIPPED[:-1], ids=range(len(STRIPPED) - 1))
+@pytest.mark.parametrize(
+    ("within", "strict", "by_place"), [(False, False, False), (False, True, True), (True, True, False)], ids=range(3)
+)
+def test_a_config_that_is_in_no_file(
+    stripped: str,
+    other: dict[str, str],
+    silent: list[str],
+    within: bool,
+    strict: bool,
+    by_place: bool,
+    make_subject: Callable[..., Subject],
+    challenged: Callable[..., Any],
+) -> None:
+    """The outcomes are those of a file: a workload may make its config by hand, read-only, as a part of another."""
+    made = f"WITHIN, STRICT, BY_PLACE = {within}, {strict}, {by_place}\n" + dedent(MADE_BY_HAND)
+    told = challenged(make_subject(LEGACY, workload=made), {"module": stripped})
+    assert told.outcomes() == {_within(within, name): outcome for name, outcome in (FOLLOWED | other).items()}
+    expected = [line.replace("config ", f"config {_within(within, '')}", 1) for line in silent]
+    assert len(told.silent()) == len(expected) and all(map(str.startswith, told.silent(), expected)), told.out
+
+
+def _within(within: bool, name: str) -> str:
+    return f"all.{name}" if within else name
+
+
+def test_parameters_that_no_config_reaches(make_subject: Callable[..., Subject], challenged: Callable[..., Any]) -> None:
+    """What else can be changed still is; that no key was is said."""
+    module = "def run(cfg, twice=False):\n    return cfg['size'] * (2 if twice else 1)\n"
+    workload = """
+        def workload(golden):
+            from pkg.module import run
+
+            golden.record("total", run({"size": 6}))
+        """
+    told = challenged(make_subject(module, workload=workload), {"module": module})
+    assert "no workload hands over an OmegaConf container, so there are no config keys to change" in told.out
+    assert told.code == 0
+    assert told.outcomes() == {
+        "pkg.module.run(cfg): {'size': 6} -> {}": SAME_ERROR,
+        "pkg.module.run(twice): False -> True": "identical",
+    }

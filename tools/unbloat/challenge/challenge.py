@@ -22,6 +22,7 @@ from unbloat.phases import Recording
 from unbloat.plan.guard import guard_module
 from unbloat.record import Say, record
 from unbloat.strip import tree_digest
+from unbloat.subject import Subject
 from unbloat.verify.journal import Journal
 from unbloat.verify.outcome import Failed, Recorded, Request, Run
 from unbloat.verify.trees import read_tree, write_tree
@@ -75,7 +76,7 @@ def challenge(recorded: Recording, tree: Path, limit: int, say: Say) -> Challeng
     journal = Journal(subject.state / "challenge.journal.jsonl", f"{recorded.key}/challenge/{tree_digest(files)}")
     trial = Trial(recorded, frozen)
     baselines = _baselines(trial, journal, tree, say)
-    changes, calls = _changes(recorded, frozen, baselines)
+    changes, calls = _changes(recorded, frozen, baselines, say)
     chosen = sample(changes, limit)
     say(f"{len(chosen)} changes of {len(changes)}")
     judged = _judge_all(trial, journal, chosen, {name: one["elapsed"] for name, one in baselines.items()}, say)
@@ -152,7 +153,7 @@ def _baselines(trial: Trial, journal: Journal, tree: Path, say: Say) -> dict[str
 
 
 def _changes(
-    recorded: Recording, frozen: Path, baselines: Mapping[str, Mapping[str, Any]]
+    recorded: Recording, frozen: Path, baselines: Mapping[str, Mapping[str, Any]], say: Say
 ) -> tuple[list[Change], list[Called]]:
     """Everything that can be changed: the config, the environment, what the user's code passes."""
     subject = recorded.subject
@@ -166,17 +167,17 @@ def _changes(
     calls = called({name: baseline["calls"] for name, baseline in baselines.items()})
     everybody = list(readers.values())
     changes = [*environment_changes(everybody, pinned), *argument_changes(calls, everybody, trees, hints)]
-    if subject.config_file is not None or subject.config_parameters:
-        loading = {name: baseline["config"] for name, baseline in baselines.items() if baseline["config"] is not None}
-        config = _config(recorded, list(loading.values()))
+    loading = {name: baseline["config"] for name, baseline in baselines.items() if baseline["config"] is not None}
+    if subject.config_file is None and not loading:
+        if subject.config_parameters:
+            say("no workload hands over an OmegaConf container, so there are no config keys to change")
+    else:
+        config = _config(subject, list(loading.values()))
         changes = [*config_changes(config, [readers[name] for name in loading], recorded.facts, pinned, hints), *changes]
     return changes, calls
 
 
-def _config(recorded: Recording, loaded: Sequence[Any]) -> Mapping[str, Any]:
-    subject = recorded.subject
-    if subject.config_file is None:
-        raise SubjectError(f"{subject.root}: [config] needs `file` for a challenge: its keys are what is changed")
+def _config(subject: Subject, loaded: Sequence[Any]) -> Mapping[str, Any]:
     if not loaded:
         raise SubjectError(
             f"{subject.config_file}: no workload reads it through OmegaConf, PyYAML or json, so no change can come in"

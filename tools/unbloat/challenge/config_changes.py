@@ -1,4 +1,4 @@
-"""Changes of a subject that has a config file: every key that is read or pinned, one at a time."""
+"""Changes of a subject that has a config: every key that is read or pinned, one at a time."""
 
 from __future__ import annotations
 
@@ -108,14 +108,14 @@ def _changes_of(config: Mapping[str, Any], key: str, kinds: set[str], runs: Runs
 
 
 def _set(path: tuple[str, ...], old: Any, new: Any, runs: Runs, *, likely: bool = True) -> Change:
-    injected = {"kind": "config", "path": list(path), "value": repr(new)}
+    injected = {"kind": "config", "path": list(path), "value": repr(new), "new": old is _MISSING}
     shown = ABSENT if old is _MISSING else repr(old)
     return Change("config", ".".join(path), shown, repr(new), injected, runs.always, runs.deep, likely)
 
 
 def _removed(path: tuple[str, ...], old: Any, runs: Runs) -> Change:
     shown = "<section>" if isinstance(old, Mapping) else repr(old)
-    injected = {"kind": "config", "path": list(path), "value": None}
+    injected = {"kind": "config", "path": list(path), "value": None, "new": False}
     return Change("config", ".".join(path), shown, ABSENT, injected, runs.always, runs.deep)
 
 

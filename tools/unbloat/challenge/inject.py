@@ -1,13 +1,12 @@
 """In the process of a run: lets one change in, or, without a change, writes down where changes could come in.
 
-Nothing on disk is touched. A config is changed where its text turns into data (`OmegaConf.load` goes through YAML's
-`load`, `json.load` through `loads`), an argument where the user's own code hands it over. So the same change reaches any
-tree, whatever became of the names inside it.
+Nothing on disk is touched. A config file is changed where its text turns into data (`OmegaConf.load` goes through YAML's
+`load`, `json.load` through `loads`), an argument, and a config that is in no file, where the user's own code hands it over.
+So the same change reaches any tree, whatever became of the names inside it.
 """
 
 from __future__ import annotations
 
-import ast
 import copy
 import importlib
 import importlib.util
@@ -19,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
+from unbloat.challenge.handed_configs import HandedConfigs, put
 from unbloat.challenge.user_calls import UserCalls
 
 _LOADERS = (("yaml", "load"), ("json", "loads"))
@@ -30,7 +30,11 @@ class Injection:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._text: str | None = options["text"]
         self._change: Mapping[str, Any] = options["change"] or {}
-        self._calls = UserCalls(options["package"], options["tree"], options["files"], self._change)
+        of_config = self._change.get("kind") == "config"
+        self._configs = HandedConfigs(self._change if of_config else None) if self._text is None else None
+        at_calls = of_config and self._configs is not None
+        self._at_calls = at_calls or self._change.get("kind", "argument") == "argument"
+        self._calls = UserCalls(options["package"], options["tree"], options["files"], self._change, self._configs)
         self._applied = 0
         self._config: Any = None
         self._seconds = 0.0
@@ -46,17 +50,18 @@ class Injection:
             if self._change.get("kind") == "environment":
                 stack.enter_context(mock.patch.dict(os.environ, {self._change["name"]: self._change["value"]}))
                 self._applied += 1
-            if self._change.get("kind", "argument") == "argument":
+            if self._at_calls:
                 stack.enter_context(self._calls.installed())
             started = time.process_time()
             yield
             self._seconds = time.process_time() - started
 
     def result(self) -> dict[str, Any]:
+        handed = self._configs
         return {
             "seconds": self._seconds,
-            "applied": self._applied + self._calls.applied,
-            "config": json.loads(json.dumps(self._config, default=str)),
+            "applied": self._applied + self._calls.applied + (0 if handed is None else handed.applied),
+            "config": json.loads(json.dumps(self._config if handed is None else handed.content, default=str)),
             "calls": self._calls.seen(),
         }
 
@@ -85,25 +90,6 @@ class Injection:
 def plain_lines(text: str) -> str:
     """As Python reads a text file, whoever has opened it."""
     return text.removeprefix("\ufeff").replace("\r\n", "\n")
-
-
-def put(config: Any, path: list[str], value: str | None) -> None:
-    """Set a key to the value that `value` is the source of, or, for None, delete it."""
-    node = config
-    for part in path[:-1]:
-        key = _key(node, part)
-        if node.get(key) is None:
-            node[key] = {}
-        node = node[key]
-    if value is None:
-        del node[_key(node, path[-1])]
-    else:
-        node[_key(node, path[-1])] = ast.literal_eval(value)
-
-
-def _key(node: Mapping[Any, Any], part: str) -> Any:
-    """Keys may be numbers; on their way here they were text."""
-    return next((key for key in node if str(key) == part), part)
 
 
 @contextmanager

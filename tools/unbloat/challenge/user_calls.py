@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from unbloat.challenge.handed_configs import HandedConfigs
 from unbloat.challenge.perturb import literal
 from unbloat.golden.imports import FreshSource
 
@@ -46,14 +47,20 @@ class _Instrument(ast.NodeTransformer):
 
 
 class UserCalls:
-    """Installed around one run; with a change of an argument it lets that in, without any change it only looks."""
+    """Installed around one run; with a change of an argument it lets that in, without any change it only looks.
 
-    def __init__(self, package: str, tree: str, files: Sequence[str], change: Mapping[str, Any]) -> None:
+    `configs` looks at what every call hands over, if the config comes in that way.
+    """
+
+    def __init__(
+        self, package: str, tree: str, files: Sequence[str], change: Mapping[str, Any], configs: HandedConfigs | None
+    ) -> None:
         self.applied = 0
         self._package = package
         self._tree = Path(tree)
         self._numbers = {file: number for number, file in enumerate(files)}
         self._change = change
+        self._configs = configs
         self._sites = {tuple(site) for site in change.get("sites", ())}
         self._seen: dict[str, dict[str, Any]] = {}
 
@@ -82,11 +89,11 @@ class UserCalls:
     def _callee(self, *site_and_callee: Any) -> Any:
         *place, callee = site_and_callee
         site: Site = tuple(place)
-        if self._change:
+        if self._change.get("kind") == "argument":
             wanted = site in self._sites and getattr(callee, "__name__", None) == self._change["callee"]
             return self._changing(callee) if wanted else callee
-        name = self._public_name(callee)
-        return callee if name is None else self._watching(name, site, callee)
+        name = None if self._change else self._public_name(callee)
+        return callee if name is None and self._configs is None else self._watching(name, site, callee)
 
     def _public_name(self, callee: Any) -> str | None:
         """`module.name` of a class, function or method that the package offers; None for anything else."""
@@ -98,9 +105,12 @@ class UserCalls:
             return None
         return None if any(part.startswith(("_", "<")) for part in name.split(".")) else f"{module}.{name}"
 
-    def _watching(self, name: str, site: Site, callee: Any) -> Callable[..., Any]:
+    def _watching(self, name: str | None, site: Site, callee: Any) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
-            self._note(name, site, callee, arguments, options)
+            if self._configs is not None:
+                self._configs.look([*arguments, *options.values()])
+            if name is not None:
+                self._note(name, site, callee, arguments, options)
             return callee(*arguments, **options)
 
         return call
