@@ -100,12 +100,12 @@ class Tracer:
 
 def swallowed(during: str, action: Callable[[], object]) -> list[Swallowed]:
     """Run something, and list what the package swallowed."""
-    tracer = Tracer(during)
+    tracer, before = Tracer(during), sys.gettrace()  # Coverage may be tracing.
     sys.settrace(tracer.trace)
     try:
         action()
     finally:
-        sys.settrace(None)
+        sys.settrace(before)
     return tracer.swallowed
 
 

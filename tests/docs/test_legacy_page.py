@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import textwrap
 import tomllib
 from pathlib import Path
@@ -214,5 +215,7 @@ def test_only_exceptions_that_end_in_a_handler_are_swallowed(tmp_path: Path, mon
         with pytest.raises(TypeError, match="four"):
             space["swallows"](TypeError("four"))
 
+    before = sys.gettrace()
     found = run.swallowed("test", both)
+    assert sys.gettrace() is before, "whoever was tracing still is"
     assert [(one.function, one.line, one.message) for one in found] == [("swallows", 3, "one"), ("outer", 24, "two")]
