@@ -121,6 +121,14 @@ def test_what_is_wrong_is_said_and_nothing_written(root: Path, capsys: pytest.Ca
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
 
 
+def test_a_module_that_is_broken_is_not_loaded_beforehand(root: Path, install: Install) -> None:
+    """Whoever imports it may expect that, as a package does that looks for something optional."""
+    install("broken", "1", {"broken.py": b"raise RuntimeError('another version of torch')\n"})
+    (root / "beside.py").write_text("import broken\nimport json\nimport yaml\n")
+    assert init() == 0
+    assert '"yaml"' in (text := (root / "strip.toml").read_text()) and "broken" not in text
+
+
 def test_a_module_that_ends_the_process_is_named(root: Path, install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     install("deadly", "1", {"deadly.py": b"raise SystemExit('not here')\n"})
     (root / "beside.py").write_text("import deadly\n")

@@ -43,6 +43,7 @@ limit = 300
 """
 
 # Prints a name before its import, so that a module which takes the process down is known; at the end, what is worth loading.
+# What cannot be imported, for whatever reason, is not: packages look whether something optional is there, and it may be broken.
 _IMPORT = """\
 import importlib, json, sys
 needed = []
@@ -51,7 +52,7 @@ for name in sys.argv[1:]:
         print(json.dumps(name), flush=True)
         try:
             importlib.import_module(name)
-        except ImportError:
+        except Exception:
             continue
         needed.append(name)
 print(json.dumps(needed), flush=True)
