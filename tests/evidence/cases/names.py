@@ -436,4 +436,68 @@ CASES = (
             """,
         },
     ),
+    Case(
+        "one name for either of two modules, of which the first is not there",
+        """
+        try:
+            from pkg import fast as scaling
+        except ImportError:
+            from pkg import slow as scaling
+
+        def run(cfg, x=1):
+            return scaling.scale(x, cfg.flag)
+        """,
+        config={"flag": False},
+        configs=OFF_ON,
+        modules={
+            "fast": """
+            raise ImportError("no compiler")
+
+            def scale(x, twice=False):
+                return x
+            """,
+            "slow": """
+            def scale(x, twice=False):
+                if twice:
+                    return x * 3
+                return x
+            """,
+        },
+    ),
+    Case(
+        "a name from the second of two star imports, asked for by a stranger",
+        """
+        from pkg.first import *
+        from pkg.second import *
+
+        def run(cfg, x=1):
+            return first(x)
+        """,
+        modules={
+            "first": """
+            __all__ = ["first"]
+
+            def first(x):
+                return x
+            """,
+            "second": """
+            __all__ = ["second", "third"]
+
+            def second(x):
+                return x * 2
+
+            def third(x):
+                return x * 3
+            """,
+        },
+        strangers={
+            "stranger": """
+            from pkg.module import second
+
+            def ask(x):
+                return second(x)
+            """
+        },
+        uses=((call("stranger.ask", 4),),),
+    ),
 )

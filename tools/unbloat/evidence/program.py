@@ -44,6 +44,15 @@ class Module:
             outer = self.parents.get(outer)
         return outer
 
+    def imported_name(self, alias: ast.AST) -> str:
+        """The dotted name of what a part of an import statement binds; it ends in `*` for a star import."""
+        statement = self.parents[alias]
+        assert isinstance(alias, ast.alias)
+        if isinstance(statement, ast.Import):
+            return alias.name if alias.asname else alias.name.partition(".")[0]
+        assert isinstance(statement, ast.ImportFrom)
+        return f"{absolute_name(self.name, self.file, statement)}.{alias.name}"
+
     def scope_of(self, node: ast.AST) -> Scope:
         """The scope in which `node` is evaluated."""
         inner: ast.AST = node
@@ -122,14 +131,10 @@ class Program:
         holder = scope.resolve(name)
         if holder is None or any(binding.kind != "import" for binding in holder.bindings[name]):
             return None
-        alias = holder.bindings[name][0].node
-        statement = module.parents[alias]
-        assert isinstance(alias, ast.alias)
-        if isinstance(statement, ast.Import):
-            dotted = alias.name if alias.asname else name
-        else:
-            assert isinstance(statement, ast.ImportFrom)
-            dotted = f"{absolute_name(module.name, module.file, statement)}.{alias.name}"
+        names = {module.imported_name(binding.node) for binding in holder.bindings[name]}
+        if len(names) != 1:
+            return None  # Which one it is, a run tells.
+        dotted = names.pop()
         return self._by_name.get(dotted, dotted)
 
     # -- calls --------------------------------------------------------------------------------------------------

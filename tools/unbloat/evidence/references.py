@@ -256,18 +256,16 @@ def _exports_to(program: Program, modules: Iterable[Module]) -> frozenset[tuple[
 @lru_cache(maxsize=1024)
 def _asked_of_modules(module: Module) -> tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]]:
     """What a module imports from any other, and what it asks for as an attribute of one that it imports."""
-    alone = Program({})
     imported: set[tuple[str, str]] = set()
     asked_for: set[tuple[str, str]] = set()
     for node in module.nodes:
         if isinstance(node, ast.alias) and isinstance(module.parents[node], ast.ImportFrom):
-            name = alone.imported_module(module, module.scope_of(node), node.asname or node.name)
-            if isinstance(name, str):
-                owner, _, last = name.rpartition(".")
-                imported.add((owner, last))
+            owner, _, last = module.imported_name(node).rpartition(".")
+            imported.add((owner, last))
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             scope = module.scopes.of_name.get(node.value) or module.scope_of(node.value)
-            owner_name = alone.imported_module(module, scope, node.value.id)
-            if isinstance(owner_name, str):
-                asked_for.add((owner_name, node.attr))
+            holder = scope.resolve(node.value.id)
+            for binding in holder.bindings[node.value.id] if holder is not None else ():
+                if binding.kind == "import":
+                    asked_for.add((module.imported_name(binding.node), node.attr))
     return frozenset(imported), frozenset(asked_for)

@@ -92,10 +92,7 @@ def _lost_imports(before: Program, after: Program) -> Iterator[str]:
         if not isinstance(node, ast.ImportFrom):
             continue
         for alias in node.names:
-            target = after.imported_module(module, module.scope_of(node), alias.asname or alias.name)
-            if not isinstance(target, str):
-                continue
-            owner, _, name = target.rpartition(".")
+            owner, _, name = module.imported_name(alias).rpartition(".")
             old = next((one for one in before.modules.values() if one.name == owner), None)
             new = next((one for one in after.modules.values() if one.name == owner), None)
             if old is not None and new is not None and name in old.scopes.module.bindings:
