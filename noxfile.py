@@ -16,6 +16,7 @@ REPORT = "runs/report.html"
 INTEGRITY = "docs/integrity.md"
 CERTIFICATE = "docs/certificate.json"
 CONSTRAINTS = "reproduction/constraints.txt"
+CONFIGS = ("bam_looped", "moe_rdrop_swa")
 EXAMPLES = (
     "x_transformers",
     "pytorch_forecasting",
@@ -73,6 +74,18 @@ def strip_training(session: nox.Session) -> None:
 def strip_final(session: nox.Session) -> None:
     """Strip the champion up to the phase that goes over every module, and make its imports local."""
     strip_up_to(session, "final")
+
+
+@nox.session(default=False)
+def configs(session: nox.Session) -> None:
+    """Strip and verify the champion's legacy for its two other configs, and write docs/configs; names after `--` choose one."""
+    prepare(session)
+    for name in session.posargs or CONFIGS:
+        subject, pages = f"reproduction/strip_{name}.toml", f"docs/configs/{name}"
+        session.run("unbloat", "strip", "--subject", subject)
+        session.run("unbloat", "verify", "--subject", subject)
+        session.run("unbloat", "report", "--subject", subject, "--status", f"{pages}.md", "--json", f"{pages}.json")
+    session.run("python", "docs/generate.py", "results")
 
 
 @nox.session

@@ -45,15 +45,15 @@ def results_pages(docs: Path) -> dict[Path, str]:
         return {}
     challenge = _read(docs / "results.challenge.json")
     examples = {
-        path.stem: (json.loads(path.read_text(encoding="utf-8")), _read(path.with_suffix(".challenge.json")))
-        for path in sorted((docs / "examples").glob("*.json"))
-        if not path.name.endswith(".challenge.json")
+        name: (example, _read(docs / "examples" / f"{name}.challenge.json"))
+        for name, example in _all_of(docs / "examples").items()
     }
     fuzz = _read(docs / "results.fuzz.json")
     parts = [
         INTRODUCTION,
         _goals(figures, challenge, examples),
         _sizes(figures),
+        _configs(_all_of(docs / "configs")),
         _survivors(figures),
         _verbatim(figures),
         _challenges(challenge),
@@ -165,6 +165,19 @@ def _size(name: str, files: list[dict[str, Any]]) -> Row:
         before, after = (sum(one[side][what] for one in files) for side in ("before", "after"))
         row += [f"{before} → {after}", f"{share_gone(files, what):.1%}" if before else "-"]
     return row
+
+
+def _configs(configs: dict[str, Any]) -> str:
+    if not configs:
+        return ""
+    rows: list[Row] = []
+    for name, figures in configs.items():
+        verdicts = ", ".join(f"{phase} {verdict}" for phase, verdict in figures["verdicts"].items())
+        kept = sum(one["rejected"] for one in figures["took"].values())
+        rows.append((*_size(f"[{name}](configs/{name}.md)", figures["files"]), kept, verdicts))
+    heads = ("config", "statements", "gone", "decisions", "gone", "kept after all", "phases")
+    text = _prose("The same legacy, stripped for configs that switch other subsystems on, each by workloads of its own.")
+    return "## The two other configs\n\n" + text + "\n" + _table(heads, rows)
 
 
 def _survivors(figures: dict[str, Any]) -> str:
@@ -376,6 +389,12 @@ def _table(heads: Sequence[str], rows: Iterable[Row]) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _all_of(folder: Path) -> dict[str, Any]:
+    """The figures in a folder by name, in order."""
+    files = [path for path in sorted(folder.glob("*.json")) if not path.name.endswith(".challenge.json")]
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
 def _read(path: Path) -> dict[str, Any] | None:

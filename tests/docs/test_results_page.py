@@ -92,8 +92,9 @@ def test_without_figures_there_is_no_page(tmp_path: Path) -> None:
 
 
 def test_everything_is_shown(tmp_path: Path) -> None:
-    (tmp_path / "examples").mkdir()
-    (tmp_path / "examples" / "other.json").write_text(json.dumps({**FIGURES, "package": "other==1"}))
+    for folder, name, package in (("examples", "other", "other==1"), ("configs", "looped", "champion")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.json").write_text(json.dumps({**FIGURES, "package": package}))
     found = pages(tmp_path, FIGURES, CHALLENGE)
     assert set(found) == {"results.md", "rewritten.md", "survivors.md"}
     for line in (
@@ -107,6 +108,7 @@ def test_everything_is_shown(tmp_path: Path) -> None:
         "| peak memory | under 4 GB | at most 1.80 GB | yes |",
         "| **these** | 200 → 10 | 95.0% | 200 → 10 | 95.0% |",
         "| **the package** | 250 → 10 | 96.0% | 250 → 10 | 96.0% |",
+        "| [looped](configs/looped.md) | 250 → 10 | 96.0% | 250 → 10 | 96.0% | 2 | model identical, final identical |",
         "| `B.f` | `champion/b.py:4` | 9 → 5 | 4 | 1 | load |",
         "| went both ways | 1 |",
         "| fold decisions and restructure | 1 |",
