@@ -334,3 +334,13 @@ def test_a_phase_that_is_open_does_not_keep_another_from_being_told(
     assert "| second | workload | not run | open |" in page.read_text()
     assert unbloat("strip", subject.root).code == 0
     assert "fate: removed" in unbloat("explain", subject.root, "other.py:1").out
+
+
+def test_whether_the_subject_is_stripped_is_asked_before_it_is_recorded(tiny: Subject, unbloat: Callable[..., Any]) -> None:
+    """Recording may take minutes: too long for the answer that there is nothing to tell."""
+    assert unbloat("strip", tiny.root).code == 0
+    (tiny.root / "workloads.py").write_text((tiny.root / "workloads.py").read_text() + "\n")
+    for command in (["report"], ["explain", "module.py:1"]):
+        said = unbloat(command[0], tiny.root, *command[1:])
+        assert said.error().startswith("phase 'all' was stripped before something that it depends on changed")
+    assert len(list((tiny.state / "golden").iterdir())) == 1

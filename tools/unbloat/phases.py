@@ -42,11 +42,30 @@ class Recording:
 @contextmanager
 def recording(subject: Subject, say: Say, workloads: Sequence[Workload] | None = None) -> Iterator[Recording]:
     """Start the server and record, or find what was recorded; without a choice, what gates the phases."""
-    gates = {name for phase in subject.phases for name in phase.gate}
-    chosen = [workload for workload in subject.workloads if workload.name in gates] if workloads is None else workloads
     with Server(subject.preload) as server:
-        goldens, facts = record(subject, server, say, chosen)
-        yield Recording(subject, server, goldens, facts, subject_key(subject, server.environment))
+        yield _recorded(subject, server, say, _gating(subject) if workloads is None else workloads)
+
+
+@contextmanager
+def recording_of_stripped(subject: Subject, say: Say) -> Iterator[Recording]:
+    """As `recording`; whether the subject is stripped at all is asked before minutes go into that.
+
+    Raises:
+        SubjectError: the first phase was not stripped to its end, or not from what is there now.
+    """
+    with Server(subject.preload) as server:
+        _accepted(subject, subject_key(subject, server.environment), subject.phases[0])
+        yield _recorded(subject, server, say, _gating(subject))
+
+
+def _gating(subject: Subject) -> list[Workload]:
+    gates = {name for phase in subject.phases for name in phase.gate}
+    return [workload for workload in subject.workloads if workload.name in gates]
+
+
+def _recorded(subject: Subject, server: Server, say: Say, workloads: Sequence[Workload]) -> Recording:
+    goldens, facts = record(subject, server, say, workloads)
+    return Recording(subject, server, goldens, facts, subject_key(subject, server.environment))
 
 
 def chosen_phases(subject: Subject, name: str | None) -> tuple[Phase, ...]:
@@ -119,11 +138,15 @@ def journaled(recorded: Recording, phase: Phase) -> list[Removal]:
     Raises:
         SubjectError: the phase was not stripped to its end, or not from what is there now.
     """
-    events = read_journal(journal_path(recorded.subject, phase))
+    return _accepted(recorded.subject, recorded.key, phase)
+
+
+def _accepted(subject: Subject, key: str, phase: Phase) -> list[Removal]:
+    events = read_journal(journal_path(subject, phase))
     again = f"run `unbloat strip --phase {phase.name}` first"
     if not events or events[-1]["event"] != "done":
         raise SubjectError(f"phase {phase.name!r} is not stripped yet; {again}")
-    if not str(events[0].get("key")).startswith(f"{recorded.key}/{phase.name}/"):
+    if not str(events[0].get("key")).startswith(f"{key}/{phase.name}/"):
         raise SubjectError(f"phase {phase.name!r} was stripped before something that it depends on changed; {again}")
     return removals_of(events)
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from unbloat.commands.command import Command, add_subject
 from unbloat.finished import check_in_place, finished, provenance
-from unbloat.phases import journaled, recording, stripped_phases
+from unbloat.phases import journaled, recording_of_stripped, stripped_phases
 from unbloat.report.explain import explain, explain_stripped, is_stripped, locate, locate_stripped
 from unbloat.report.status import rejected
 from unbloat.strip import PhaseRun
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     subject = load_subject(options.subject)
     backwards = options.stripped or is_stripped(subject, options.place)
     place = (locate_stripped if backwards else locate)(subject, options.place)
-    with recording(subject, lambda _: None) as recorded:
+    with recording_of_stripped(subject, lambda _: None) as recorded:
         done = stripped_phases(recorded)
         phases = [phase for phase in subject.phases if phase.name in done]
         for phase in subject.phases:

@@ -15,7 +15,7 @@ from unbloat.gather import gather
 from unbloat.html import collect, page
 from unbloat.integrity import integrity_report
 from unbloat.integrity.show import show_report
-from unbloat.phases import Recording, recording, stripped_phases, verify_tree
+from unbloat.phases import Recording, recording_of_stripped, stripped_phases, verify_tree
 from unbloat.record import Say
 from unbloat.report.executed import executed
 from unbloat.report.progress import progress
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     subject = load_subject(options.subject)
-    with progress(console, "report") as say, recording(subject, say) as recorded:
+    with progress(console, "report") as say, recording_of_stripped(subject, say) as recorded:
         done = stripped_phases(recorded)
         phases = [phase for phase in subject.phases if phase.name in done]
         verdicts = {phase.name: _verdict(recorded, phase, say) for phase in phases}
