@@ -64,7 +64,8 @@ class States:
             for group in together(removal for one in stage for removal in one.propose(view)):
                 places = {(removal.file, removal.edit): removal for removal in group}
                 new = {place: removal for place, removal in places.items() if place not in gone and place not in batch}
-                if not kept.isdisjoint(places):
+                heard = (view.is_heard(removal.file, removal.place, removal.support) for removal in new.values())
+                if not kept.isdisjoint(places) or not all(heard):
                     continue
                 reason = next((found for one in new.values() if (found := _vetoed(view, one)) is not None), None)
                 if reason is None:

@@ -408,4 +408,155 @@ CASES = (
         calls=(run(1),),
         other_calls=((run(4),), (run(0),)),
     ),
+    Case(
+        "an option that is checked where an error is caught further out",
+        """
+        def run(cfg, x=1):
+            out = []
+            try:
+                out.append(scaled(x, mode=cfg.get("mode")))
+                out.append(10 // (x - 1))
+            except Exception:
+                out.append("caught")
+            return out
+
+        def scaled(x, **options):
+            return _scaled(x, **options)
+
+        def _scaled(x, mode=None):
+            if mode == "second":
+                return x * 20
+            return x
+        """,
+        config={"mode": "first"},
+        configs=({"mode": "second"}, {"mode": ...}, {"mode": 1}),
+    ),
+    Case(
+        "a method of another class, where an error is suppressed",
+        """
+        from contextlib import suppress
+
+        class Plain:
+            def size(self, x):
+                return x
+
+        class Wide(Plain):
+            def size(self, x):
+                return x * 10
+
+        def run(cfg, x=1):
+            out = []
+            with suppress(Exception):
+                thing = (Wide if x > 3 else Plain)()
+                out.append(thing.size(x))
+                out.append(cfg.missing.deep)
+            return out
+        """,
+        calls=(run(1),),
+        other_calls=((run(4),),),
+    ),
+    Case(
+        "an operator of another class, where an error is suppressed",
+        """
+        from contextlib import suppress
+
+        class Plain:
+            def __init__(self, x):
+                self.x = x
+
+            def __add__(self, other):
+                return self.x + other
+
+        class Wide(Plain):
+            def __add__(self, other):
+                return self.x * 10 + other
+
+        def run(cfg, x=1):
+            out = []
+            thing = Wide(x) if x > 3 else Plain(x)
+            with suppress(Exception):
+                out.append(thing + 1)
+                out.append(cfg.missing.deep)
+            return out
+        """,
+        calls=(run(1),),
+        other_calls=((run(4),),),
+    ),
+    Case(
+        "an object that is called where no run got, and an error is caught",
+        """
+        import os
+
+        DEEP = os.environ.get("PKG_DEEP") == "1"
+
+        class Layer:
+            def __call__(self, x):
+                return x * 10
+
+        def run(cfg, x=1):
+            out = []
+            try:
+                if DEEP:
+                    layer = Layer()
+                    out.append(layer(x))
+                out.append(10 // (x - 1))
+            except Exception:
+                out.append("caught")
+            return out
+        """,
+        uses=((("config", {}), ("env", "PKG_DEEP", "1"), run()),),
+    ),
+    Case(
+        "a module that only a module imports whose absence is caught",
+        """
+        import os
+
+        DEEP = os.environ.get("PKG_DEEP") == "1"
+
+        def run(cfg, x=1):
+            out = []
+            try:
+                if DEEP:
+                    from pkg.wide import widest
+                    out.append(widest(x))
+                out.append(10 // (x - 1))
+            except Exception:
+                out.append("caught")
+            return out
+        """,
+        modules={
+            "wide": """
+            from pkg.wider import WIDER
+
+            def widest(x):
+                return x + WIDER
+            """,
+            "wider": "WIDER = 5000\n",
+        },
+        uses=((("config", {}), ("env", "PKG_DEEP", "1"), run()),),
+    ),
+    Case(
+        "a module that is imported in a function whose errors are suppressed further out",
+        """
+        import os
+        from contextlib import suppress
+
+        DEEP = os.environ.get("PKG_DEEP") == "1"
+
+        def _more(x):
+            if DEEP:
+                from pkg.wide import widest
+                x = widest(x)
+            return x
+
+        def run(cfg, x=1):
+            out = []
+            with suppress(Exception):
+                out.append(_more(x))
+                out.append(cfg.missing.deep)
+            return out
+        """,
+        modules={"wide": "def widest(x):\n    return x + 5000"},
+        uses=((("config", {}), ("env", "PKG_DEEP", "1"), run()),),
+    ),
 )

@@ -2,9 +2,11 @@
 
 A wire is loud, and an error that surfaces because its handler went is loud, only if nobody further out catches it. In the
 code that is left catchers are few: handlers that fired, context managers that suppress. What runs beneath one is what the
-runs saw run there, called by it or by a library that it called.
+runs saw run there, called by it or by a library that it called, with what overrides that or is overridden by it: for other
+data an object may be of another class. Where no run got, it is whatever has a name that is used there.
 
-Not seen: a script of the user that swallows, and modules of the package that no workload ran and no phase has reached.
+Not seen: a script of the user that swallows, modules of the package that no workload ran and no phase has reached, and
+functions or objects of unrelated classes that get to a call in place of those that the runs saw there.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.flow.calls import Calls
 from unbloat.evidence.flow.contexts import may_swallow
+from unbloat.evidence.patches import attribute_stores
 from unbloat.evidence.program import Module, Program
 from unbloat.evidence.special import special_methods
 
@@ -51,10 +54,10 @@ class Catchers:
             Catcher(frozenset(body), errors, frozenset(self._beneath(module, body))) for module, body, errors in self._find()
         ]
 
-    def caught_at(self, file: str, node: ast.stmt | ast.expr, errors: Errors) -> bool:
+    def caught_at(self, file: str, place: Span, errors: Errors) -> bool:
         """The same for a node of a later state, by its place; what is not found there counts as caught."""
-        places = self._by_place.get((file, Span.of(node)), ())
-        return not places or any(self.caught(self._program.modules[file], one, errors) for one in places)
+        nodes = self._by_place.get((file, place), ())
+        return not nodes or any(self.caught(self._program.modules[file], one, errors) for one in nodes)
 
     def stands_in_try(self, file: str, node: ast.stmt | ast.expr) -> bool:
         """Whether a `try` that may catch something holds the place of a node, in its own function."""
@@ -126,23 +129,71 @@ class Catchers:
             where, root = pending.pop()
             for node in ast.walk(root):
                 if isinstance(node, ast.expr | ast.stmt):
-                    for callee, function in [*self._calls.beneath(where, node), *self._unseen(where, node)]:
+                    for callee, function in [*self._seen(where, node), *self._unseen(where, node)]:
                         if function not in found:
                             found.add(function)
                             pending.append((callee, function))
         return found
 
+    def _seen(self, module: Module, node: ast.expr | ast.stmt) -> Iterator[tuple[Module, ast.AST]]:
+        for where, function in self._calls.beneath(module, node):
+            yield where, function
+            owner = where.parents[function]
+            if isinstance(owner, ast.ClassDef):
+                for other in self._related.get(owner.name, ()):
+                    yield from self._methods.get((other, function.name), ())
+
     def _unseen(self, module: Module, node: ast.expr | ast.stmt) -> Iterator[tuple[Module, ast.AST]]:
         """What a node that no workload evaluated may run, by name: where its own wire would be swallowed, it is still there."""
         if getattr(node, "inserted", False):
             return
-        names: tuple[str, ...] = ()
+        names: set[str] = set()
         if isinstance(node, ast.Call) and not self._calls.beneath(module, node):
-            names = (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", ""),)
-        elif not self._facts.executed(module.file, node.lineno) and module.file in self._facts.lines:
-            names = (*special_methods(node), node.attr if isinstance(node, ast.Attribute) else "")
+            names.add(node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", ""))
+        if not self._facts.executed(module.file, node.lineno) and module.file in self._facts.lines:
+            names |= special_methods(node)
+            match node:
+                case ast.Attribute(attr=name) | ast.Name(id=name):
+                    names.add(name)
+                case ast.Call(func=called) if self._may_be_object(module, called):
+                    names.add("__call__")
         for name in names:
             yield from self._by_name.get(name, ())
+
+    def _may_be_object(self, module: Module, called: ast.expr) -> bool:
+        """Whether what is called may be an object of the package: what is in a variable, or was stored as an attribute."""
+        match called:
+            case ast.Name(id=name):
+                holder = (module.scopes.of_name.get(called) or module.scope_of(called)).resolve(name)
+                return holder is not None and any(one.kind not in ("import", "def", "class") for one in holder.bindings[name])
+            case ast.Attribute(attr=name):
+                return name in self._stored
+        return True
+
+    @cached_property
+    def _stored(self) -> frozenset[str]:
+        return frozenset(name for module in self._program.modules.values() for _, name in attribute_stores(module.tree))
+
+    @cached_property
+    def _related(self) -> Mapping[str, frozenset[str]]:
+        """The classes that have to do with a class by inheritance within the package, itself included."""
+        classes = [node for _, node in self._program.walk() if isinstance(node, ast.ClassDef)]
+        families = {one.name: {one.name} for one in classes}
+        for one in classes:
+            for base in one.bases:
+                name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+                family = families[one.name] | families.get(name, set())
+                families |= dict.fromkeys(family, family)
+        return {name: frozenset(family) for name, family in families.items()}
+
+    @cached_property
+    def _methods(self) -> Mapping[tuple[str, str], list[tuple[Module, ast.AST]]]:
+        found: dict[tuple[str, str], list[tuple[Module, ast.AST]]] = {}
+        for module, node in self._program.walk():
+            owner = module.parents.get(node)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and isinstance(owner, ast.ClassDef):
+                found.setdefault((owner.name, node.name), []).append((module, node))
+        return found
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[tuple[Module, ast.AST]]]:

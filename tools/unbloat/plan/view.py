@@ -7,16 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from unbloat.edit import DropModule, Edit, Span, specialise
-from unbloat.evidence import (
-    Catchers,
-    Facts,
-    Flow,
-    Module,
-    Purity,
-    References,
-    Support,
-    program_around,
-)
+from unbloat.evidence import LOUD, Catchers, Facts, Flow, Module, Purity, References, Support, program_around
 from unbloat.evidence.purity import cannot_raise, only_asks
 from unbloat.subject import Contract, Veto
 
@@ -102,19 +93,26 @@ class View:
             return Support()
         if not self.only_computes(module, expression):
             return None
-        if cannot_raise(expression) or not self._legacy_errors.caught_at(module.file, expression, None):
+        if cannot_raise(expression) or not self._legacy_errors.caught_at(module.file, Span.of(expression), None):
             return Support()
         if only_asks(expression) and not self._legacy_errors.stands_in_try(module.file, expression):
             return Support()
         if not self.facts.executed(module.file, expression.lineno):
             return None
-        if self.catchers.caught_at(module.file, expression, None):
+        if self.catchers.caught_at(module.file, Span.of(expression), None):
             return None
         return self.flow.support(module, expression)
 
     def only_computes(self, module: Module, expression: ast.expr) -> bool:
         """Whether evaluating an expression leaves no trace and checks nothing."""
         return self.purity.is_pure(module, expression) and not self.purity.checks_something(module, expression)
+
+    def is_heard(self, file: str, place: Span, support: Support) -> bool:
+        """Whether nobody swallows the complaint of the checks that an edit at a place rests on: of arguments where they come
+        in, of the environment where it decides."""
+        checked = [(pin.file, pin.function) for pin in support.arguments]
+        checked += [(file, place)] if support.environment else []
+        return not any(self.catchers.caught_at(*one, LOUD) for one in checked)
 
     def is_vetoed(self, file: str, place: Span) -> str | None:
         """The reason of the veto that covers a place, if one does."""

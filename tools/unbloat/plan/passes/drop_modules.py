@@ -130,8 +130,11 @@ def _kept(view: View, modules: Mapping[str, Module]) -> set[str]:
 def _is_root(view: View, module: Module, package: str) -> bool:
     if module.name == package:
         return True
-    ran = any(view.facts.executed(module.file, node.lineno) for node in module.tree.body)
-    return module.name.rpartition(".")[2] in view.outside and (ran or not module.tree.body)
+    return module.name.rpartition(".")[2] in view.outside and (_ran(view, module) or not module.tree.body)
+
+
+def _ran(view: View, module: Module) -> bool:
+    return any(view.facts.executed(module.file, node.lineno) for node in module.tree.body)
 
 
 def _imports(view: View, module: Module) -> Iterator[str]:
@@ -147,8 +150,13 @@ def _imports(view: View, module: Module) -> Iterator[str]:
 
 
 def _counts(view: View, module: Module, node: ast.stmt) -> bool:
-    """Whether an import ran, or would fail where nobody hears it."""
+    """Whether an import ran, or would fail where nobody hears it.
+
+    A module of the phase that did not run is kept for somebody who would not hear that it is missing, nor what it misses.
+    """
     if view.facts.executed(module.file, node.lineno):
+        return True
+    if module.file in view.files and not _ran(view, module):
         return True
     outer: ast.AST | None = module.parents.get(node)
     while outer is not None:
@@ -157,4 +165,4 @@ def _counts(view: View, module: Module, node: ast.stmt) -> bool:
         if isinstance(outer, ast.If) and "TYPE_CHECKING" in ast.unparse(outer.test):
             return True
         outer = module.parents.get(outer)
-    return False
+    return view.catchers.caught(module, node, frozenset({"ImportError"}))

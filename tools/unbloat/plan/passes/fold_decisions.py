@@ -12,7 +12,7 @@ import ast
 from collections.abc import Iterator
 
 from unbloat.edit import DropFilter, DropStatement, Edit, KeepArm, KeepBranch, KeepOperands, Span, first_operand
-from unbloat.evidence import LOUD, Module, Support, joined
+from unbloat.evidence import Module, Support, joined
 from unbloat.evidence.support import type_of
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
@@ -251,7 +251,7 @@ def _empty_loop(view: View, module: Module, node: ast.For) -> Removal | None:
     if node.orelse or not (isinstance(node.body[0], ast.Raise) and getattr(node.body[0], "inserted", False)):
         return None
     support = joined([view.flow.support(module, node.iter), view.dropping(module, node.iter)])
-    if support is None or not _is_heard(view, module, node.iter, support):
+    if support is None:
         return None
     reason = f"`{ast.unparse(node.iter)}` is always empty{_because(view, support)}"
     place = Span.of(node)
@@ -267,7 +267,7 @@ def _operands(view: View, module: Module, node: ast.BoolOp) -> Iterator[tuple[Re
     for index, operand in enumerate(node.values[:-1]):
         outcome = _operand_outcome(view, module, node, index, operand)
         found = view.flow.support(module, operand) if outcome is not None else None
-        if outcome is None or found is None or not _is_heard(view, module, operand, found):
+        if outcome is None or found is None or not view.is_heard(module.file, Span.of(operand), found):
             break
         support = support.and_(found)
         if outcome is decides:
@@ -299,15 +299,10 @@ def _fold(view: View, module: Module, test: ast.expr, edit: Edit, outcome: bool,
     if not view.purity.is_pure(module, test):
         return None
     support = view.flow.support(module, test)
-    if support is None or not _is_heard(view, module, test, support):
+    if support is None:
         return None
     reason = f"`{ast.unparse(test)}` is always {'true' if outcome else 'false'}{_because(view, support)}"
     return Removal(module.file, edit, NAME, Evidence.PINNED, reason, Span.of(test), lines_of(gone), support)
-
-
-def _is_heard(view: View, module: Module, test: ast.expr, support: Support) -> bool:
-    """Nobody may swallow the complaint where the environment, is checked at the decision."""
-    return not support.environment or not view.catchers.caught(module, test, LOUD)
 
 
 def _because(view: View, support: Support) -> str:
