@@ -559,4 +559,32 @@ CASES = (
         modules={"wide": "def widest(x):\n    return x + 5000"},
         uses=((("config", {}), ("env", "PKG_DEEP", "1"), run()),),
     ),
+    Case(
+        "a constructor that a data class calls where no run got, and an error is caught",
+        """
+        from dataclasses import dataclass
+
+        @dataclass
+        class Settings:
+            size: int = 2
+
+            def __post_init__(self):
+                self.size = self.size * 2
+
+        class Wide(Settings):
+            pass
+
+        def run(cfg, x=1):
+            out = []
+            try:
+                if x > 3:
+                    out.append(Wide(x).size)
+                out.append(10 // (x - 1))
+            except Exception:
+                out.append("caught")
+            return out
+        """,
+        calls=(run(1), run(2)),
+        other_calls=((run(4),),),
+    ),
 )

@@ -30,6 +30,7 @@ from unbloat.evidence.special import special_methods
 Errors: TypeAlias = frozenset[str] | None
 LOUD: Errors = frozenset({"NotImplementedError"})
 _ANY: Errors = None
+_CONSTRUCTORS = ("__new__", "__init__", "__post_init__")
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +154,9 @@ class Catchers:
         if not self._facts.executed(module.file, node.lineno) and module.file in self._facts.lines:
             names |= special_methods(node)
             match node:
-                case ast.Attribute(attr=name) | ast.Name(id=name):
+                case ast.Attribute(attr=name):
+                    names.add(name)
+                case ast.Name(id=name) if not self._is_variable(module, node):
                     names.add(name)
                 case ast.Call(func=called) if self._may_be_object(module, called):
                     names.add("__call__")
@@ -163,12 +166,16 @@ class Catchers:
     def _may_be_object(self, module: Module, called: ast.expr) -> bool:
         """Whether what is called may be an object of the package: what is in a variable, or was stored as an attribute."""
         match called:
-            case ast.Name(id=name):
-                holder = (module.scopes.of_name.get(called) or module.scope_of(called)).resolve(name)
-                return holder is not None and any(one.kind not in ("import", "def", "class") for one in holder.bindings[name])
+            case ast.Name():
+                return self._is_variable(module, called)
             case ast.Attribute(attr=name):
                 return name in self._stored
         return True
+
+    @staticmethod
+    def _is_variable(module: Module, node: ast.Name) -> bool:
+        holder = (module.scopes.of_name.get(node) or module.scope_of(node)).resolve(node.id)
+        return holder is not None and any(one.kind not in ("import", "def", "class") for one in holder.bindings[node.id])
 
     @cached_property
     def _stored(self) -> frozenset[str]:
@@ -197,14 +204,15 @@ class Catchers:
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[tuple[Module, ast.AST]]]:
-        """Functions by their names, constructors by their classes'."""
+        """Functions by their names, constructors by those of their classes and of all that may inherit them."""
         found: dict[str, list[tuple[Module, ast.AST]]] = {}
         for module, node in self._program.walk():
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 found.setdefault(node.name, []).append((module, node))
-                owner = module.parents[node]
-                if isinstance(owner, ast.ClassDef) and node.name in ("__init__", "__new__"):
-                    found.setdefault(owner.name, []).append((module, node))
+        for name, family in self._related.items():
+            for owner in sorted(family):
+                for constructor in _CONSTRUCTORS:
+                    found.setdefault(name, []).extend(self._methods.get((owner, constructor), ()))
         return found
 
 
