@@ -498,4 +498,24 @@ CASES = (
         other_calls=((run(4),),),
         uses=tuple((("config", {}), ("env", f"PKG_{name}", "1"), run(1)) for name in ("WIDE", "DEEP")),
     ),
+    Case(
+        "a class attribute that a relative has otherwise, where data choose the class",
+        """
+        class Plain:
+            wide = False
+
+            def size(self, x):
+                if self.wide:
+                    x = x + 200
+                return x
+
+        class Wide(Plain):
+            wide = True
+
+        def run(cfg, x=1):
+            return (Wide if x > 3 else Plain)().size(x)
+        """,
+        calls=(run(1),),
+        other_calls=((run(5),),),
+    ),
 )

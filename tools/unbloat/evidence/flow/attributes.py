@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from abc import abstractmethod
+from collections.abc import Sequence
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts, Found
@@ -49,6 +50,8 @@ class Attributes(Expressions):
             return DYNAMIC
         found = [self._stored(store) for store in stores]
         if len(stores) > 1:
+            if self._depends_on_class(stores):
+                return DYNAMIC
             if not self._stores.are_construction(stores) and not _are_one_constant(stores):
                 return DYNAMIC
             influences = [self._resolved(self._influence_of_calls(store.module, store.node)) for store in stores]
@@ -59,6 +62,12 @@ class Attributes(Expressions):
         if not is_one_value(seen) and any(kind != "other" for kind, _ in seen):
             joined = Source(None, joined.presence)
         return joined if is_one_presence(seen) else Source(joined.content, None)
+
+    def _depends_on_class(self, stores: Sequence[Store]) -> bool:
+        """Whether relatives have another value each from their class bodies: of which class an object is, data can tell."""
+        in_bodies = [store for store in stores if store.module.enclosing(store.node, FUNCTIONS) is None]
+        classes = {store.module.enclosing(store.node, (ast.ClassDef,)) for store in in_bodies}
+        return len(classes) > 1 and not _are_one_constant(in_bodies)
 
     def _stored(self, store: Store) -> Source:
         if isinstance(store.node, ast.AnnAssign) and store.field_of is not None:
@@ -175,6 +184,6 @@ def is_one_presence(seen: tuple[Found, ...] | list[Found]) -> bool:
     return len({type(value).__name__ if kind != "other" else str(value) for kind, value in seen}) <= 1
 
 
-def _are_one_constant(stores: list[Store]) -> bool:
+def _are_one_constant(stores: Sequence[Store]) -> bool:
     values = {ast.dump(store.value) if isinstance(store.value, ast.Constant) else None for store in stores}
     return len(values) == 1 and None not in values
