@@ -97,9 +97,9 @@ def tests(session: nox.Session) -> None:
         session.run("ruff", "format", "--check", ".")
         session.run("mypy")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
+    # pytest-cov has each of the two processes save its part before it may be told to end.
+    session.run("pytest", "-n", "2", "--dist", "loadfile", "--cov", "--cov-report=", *session.posargs)
     if not session.posargs:
-        session.run("coverage", "combine", "--quiet")
         session.run("coverage", "report", "--fail-under=90")
 
 
