@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from unbloat.challenge.change import ABSENT, Change
+from unbloat.challenge.handed_configs import MISSING, find
 from unbloat.challenge.hints import Hints
 from unbloat.challenge.perturb import others
 from unbloat.challenge.schedule import Reader, Runs, cheapest, runs_for_any, runs_for_key
@@ -19,7 +20,6 @@ UNASKED = 200
 """Keys that nobody asks for by name are many and cheap; that many of them are enough."""
 EXTRA = "unbloat_extra"
 
-_MISSING = object()
 _Leaf: TypeAlias = tuple[tuple[str, ...], Any]
 
 
@@ -92,24 +92,24 @@ def environment_changes(readers: Sequence[Reader], pinned: Pinned) -> Iterator[C
 
 def _changes_of(config: Mapping[str, Any], key: str, kinds: set[str], runs: Runs, hints: Hints) -> Iterator[Change]:
     path = tuple(key.split(".")) if key else ()
-    value = _find(config, path)
+    value = find(config, path)
     name = path[-1] if path else ""
     if isinstance(value, Mapping):
         if "keys" in kinds:
-            yield _set((*path, EXTRA), _MISSING, True, runs)
+            yield _set((*path, EXTRA), MISSING, True, runs)
         if path:
             yield _removed(path, value, runs)
-    elif value is not _MISSING:
+    elif value is not MISSING:
         for other in others(value, hints.texts(name)):
             yield _set(path, value, other, runs)
         yield _removed(path, value, runs)
     elif "absent" in kinds:  # Else a workload puts it there, over whatever the file says.
-        yield _set(path, _MISSING, hints.instead_of_nothing(name), runs)
+        yield _set(path, MISSING, hints.instead_of_nothing(name), runs)
 
 
 def _set(path: tuple[str, ...], old: Any, new: Any, runs: Runs, *, likely: bool = True) -> Change:
-    injected = {"kind": "config", "path": list(path), "value": repr(new), "new": old is _MISSING}
-    shown = ABSENT if old is _MISSING else repr(old)
+    injected = {"kind": "config", "path": list(path), "value": repr(new), "new": old is MISSING}
+    shown = ABSENT if old is MISSING else repr(old)
     return Change("config", ".".join(path), shown, repr(new), injected, runs.always, runs.deep, likely)
 
 
@@ -117,15 +117,6 @@ def _removed(path: tuple[str, ...], old: Any, runs: Runs) -> Change:
     shown = "<section>" if isinstance(old, Mapping) else repr(old)
     injected = {"kind": "config", "path": list(path), "value": None, "new": False}
     return Change("config", ".".join(path), shown, ABSENT, injected, runs.always, runs.deep)
-
-
-def _find(config: Mapping[str, Any], path: Sequence[str]) -> Any:
-    node: Any = config
-    for part in path:
-        if not isinstance(node, Mapping) or part not in node:
-            return _MISSING
-        node = node[part]
-    return node
 
 
 def _leaves(node: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[_Leaf]:

@@ -6,12 +6,12 @@ A config is changed in place, once: whatever the user's code does with it afterw
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_MISSING = object()
+MISSING = object()
 
 
 class HandedConfigs:
@@ -38,12 +38,12 @@ class HandedConfigs:
     def _concerns(self, root: Any) -> bool:
         """A key that no config has comes into all of them; another one is changed where it is."""
         assert self._change is not None
-        return self._change["new"] or _has(_plain(root), self._change["path"])
+        return self._change["new"] or find(_plain(root), self._change["path"]) is not MISSING
 
 
 def _root(argument: Any) -> Any:
-    if importlib.util.find_spec("omegaconf") is None:
-        return None
+    if "omegaconf" not in sys.modules:
+        return None  # Nobody can have made one. This is asked at every call.
     from omegaconf import DictConfig
 
     root = argument._get_root() if isinstance(argument, DictConfig) else None
@@ -65,13 +65,14 @@ def _joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
     return joined
 
 
-def _has(content: Mapping[str, Any], path: Sequence[str]) -> bool:
-    node: Any = content
+def find(config: Mapping[str, Any], path: Sequence[str]) -> Any:
+    """What a config has under a path of keys; `MISSING` if there is nothing."""
+    node: Any = config
     for part in path:
         if not isinstance(node, Mapping) or part not in node:
-            return False
+            return MISSING
         node = node[part]
-    return True
+    return node
 
 
 def put(config: Any, path: Sequence[str], value: str | None) -> None:
@@ -82,7 +83,7 @@ def put(config: Any, path: Sequence[str], value: str | None) -> None:
         if node.get(key) is None:
             _set(node, key, {})
         node = node[key]
-    _set(node, _key(node, path[-1]), _MISSING if value is None else ast.literal_eval(value))
+    _set(node, _key(node, path[-1]), MISSING if value is None else ast.literal_eval(value))
 
 
 def _set(node: Any, key: Any, value: Any) -> None:
@@ -96,7 +97,7 @@ def _set(node: Any, key: Any, value: Any) -> None:
 
 
 def _write(node: Any, key: Any, value: Any) -> None:
-    if value is _MISSING:
+    if value is MISSING:
         del node[key]
     else:
         node[key] = value
