@@ -54,7 +54,7 @@ def record(
         golden = assert_deterministic(server, subject.legacy, workload, seed=subject.seed)
         recorded = time.perf_counter()
         say(f"{workload.name}: observing")
-        evidence = _observe(subject, server, workload, golden)
+        evidence = _observe(subject, server, workload, golden, say)
         seconds = {"recording": round(recorded - started, 2), "evidence": round(time.perf_counter() - recorded, 2)}
         replace_text(folder / f"{workload.name}.seconds.json", json.dumps(seconds) + "\n")
         replace_text(evidence_path, json.dumps(evidence, separators=(",", ":")))
@@ -101,12 +101,26 @@ def observer_options(subject: Subject, workload: Workload) -> dict[str, object]:
         "tree": str(subject.legacy),
         "package": subject.package,
         "parameters": list(subject.config_parameters),
+        "watches": True,
         "workload": workload.name,
     }
 
 
-def _observe(subject: Subject, server: Server, workload: Workload, golden: Ledger) -> dict[str, object]:
+def _observe(subject: Subject, server: Server, workload: Workload, golden: Ledger, say: Say) -> dict[str, object]:
+    """What watches a config stands for it, and the legacy may notice that: then it is not watched."""
     options = observer_options(subject, workload)
+    try:
+        return _observed(subject, server, workload, golden, options)
+    except VerificationError as error:
+        if not subject.config_parameters:
+            raise
+        say(f"{workload.name}: observing again without watching configs, since {error}")
+    return _observed(subject, server, workload, golden, {**options, "watches": False})
+
+
+def _observed(
+    subject: Subject, server: Server, workload: Workload, golden: Ledger, options: dict[str, object]
+) -> dict[str, object]:
     run = server.run(subject.legacy, workload, seed=subject.seed, observer=OBSERVER, observer_options=options)
     if isinstance(run, Failed):
         raise VerificationError(f"the probed legacy fails: {run.reason}")

@@ -207,7 +207,7 @@ TYPES = {
 ENVIRONMENT = {
     'JARC_CTX_GAIN': (None, 'champion/model/transformer_model.py:224-225'),
     'JARC_FORCED_DEBUG': (None, 'champion/model/transformer_model.py:628-629, champion/data/data_preparation.py:254, champion/data/data_preparation.py:756 and 10 more'),
-    'JARC_LOG_LEVEL': (None, 'champion/utils/logging_config.py:12'),
+    'JARC_LOG_LEVEL': (None, 'champion/utils/logging_config.py:11-13'),
 }
 
 # Parts of a key that ask which keys a mapping has, and whether it has any.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from unbloat.challenge.argument_changes import Called, argument_changes, called, objects_left_alone
 from unbloat.challenge.change import Change, sample
 from unbloat.challenge.config_changes import Pinned, config_changes, environment_changes
+from unbloat.challenge.handed_configs import joined
 from unbloat.challenge.hints import Hints
 from unbloat.challenge.inject import plain_lines
 from unbloat.challenge.schedule import Reader
@@ -114,6 +116,7 @@ class Trial:
                     "tree": str(tree.resolve()),
                     "files": self._files,
                     "text": self._text,
+                    "parameters": list(subject.config_parameters),
                     "change": None if change is None else dict(change.injected),
                 },
             )
@@ -170,21 +173,22 @@ def _changes(
     loading = {name: baseline["config"] for name, baseline in baselines.items() if baseline["config"] is not None}
     if subject.config_file is None and not loading:
         if subject.config_parameters:
-            say("no workload hands over an OmegaConf container, so there are no config keys to change")
+            say("no workload hands over a config by the names of [config] parameters, so there are no config keys to change")
     else:
-        config = _config(subject, list(loading.values()))
+        config = _config(subject, [*loading.values()], is_read=any(baseline["is_read"] for baseline in baselines.values()))
         changes = [*config_changes(config, [readers[name] for name in loading], recorded.facts, pinned, hints), *changes]
     return changes, calls
 
 
-def _config(subject: Subject, loaded: Sequence[Any]) -> Mapping[str, Any]:
-    if not loaded:
+def _config(subject: Subject, loaded: Sequence[Any], *, is_read: bool) -> Mapping[str, Any]:
+    """What was loaded or handed over first, and what others have beyond it."""
+    if subject.config_file is not None and not is_read:
         raise SubjectError(
             f"{subject.config_file}: no workload reads it through OmegaConf, PyYAML or json, so no change can come in"
         )
     if not isinstance(loaded[0], dict):
         raise SubjectError(f"{subject.config_file}: is no mapping of keys, so there are no keys to change")
-    return loaded[0]
+    return functools.reduce(joined, [config for config in loaded if isinstance(config, dict)])
 
 
 def _judge_all(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -40,7 +40,9 @@ class Pinned:
             for node in ast.parse(guard.read_text(encoding="utf-8")).body
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Dict)
         }
-        keys = {key for name in ("CONFIG", "TYPES") if name in tables for key, _ in _rows(tables[name])}
+        keys = {
+            key for name in ("CONFIG", "TYPES", "OBJECTS", "OBJECT_TYPES") if name in tables for key, _ in _rows(tables[name])
+        }
         variables = dict(_rows(tables["ENVIRONMENT"])) if "ENVIRONMENT" in tables else {}
         return cls(frozenset(keys), {name: _first(row) for name, row in variables.items()})
 
@@ -62,7 +64,14 @@ def _first(row: ast.expr) -> str | None:
 def config_changes(
     config: Mapping[str, Any], readers: Sequence[Reader], facts: Facts, pinned: Pinned, hints: Hints
 ) -> Iterator[Change]:
-    """In the order of the keys; those that nobody asks for come last."""
+    """In the order of the keys; those that nobody asks for come last. Each says whether what it changes is handed over."""
+    for change in _of_keys(config, readers, facts, pinned, hints):
+        yield replace(change, injected={**change.injected, "handed": change.injected["path"][0] in facts.objects})
+
+
+def _of_keys(
+    config: Mapping[str, Any], readers: Sequence[Reader], facts: Facts, pinned: Pinned, hints: Hints
+) -> Iterator[Change]:
     asked = {key for reader in readers for key in reader.keys} | pinned.keys
     for key in sorted(asked):
         # A key of the guard that no workload asks for would still have to be refused.

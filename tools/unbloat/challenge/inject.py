@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
-from unbloat.challenge.handed_configs import HandedConfigs, put
+from unbloat.challenge.handed_configs import HandedConfigs, joined, put
 from unbloat.challenge.user_calls import UserCalls
 
 _LOADERS = (("yaml", "load"), ("json", "loads"))
@@ -30,10 +30,11 @@ class Injection:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._text: str | None = options["text"]
         self._change: Mapping[str, Any] = options["change"] or {}
-        of_config = self._change.get("kind") == "config"
-        self._configs = HandedConfigs(self._change if of_config else None) if self._text is None else None
-        at_calls = of_config and self._configs is not None
-        self._at_calls = at_calls or self._change.get("kind", "argument") == "argument"
+        self._of_config = self._change.get("kind") == "config"
+        change = self._change if self._of_config else None
+        self._configs = HandedConfigs(change, options["parameters"], containers=self._text is None)
+        self._in_file = self._text is not None and self._of_config and not self._change["handed"]
+        self._at_calls = not self._in_file and self._change.get("kind") != "environment"
         self._calls = UserCalls(options["package"], options["tree"], options["files"], self._change, self._configs)
         self._applied = 0
         self._config: Any = None
@@ -57,11 +58,14 @@ class Injection:
             self._seconds = time.process_time() - started
 
     def result(self) -> dict[str, Any]:
-        handed = self._configs
+        config, handed = self._config, self._configs.content
+        if handed is not None and (config is None or isinstance(config, Mapping)):
+            config = handed if config is None else joined(config, handed)
         return {
             "seconds": self._seconds,
-            "applied": self._applied + self._calls.applied + (0 if handed is None else handed.applied),
-            "config": json.loads(json.dumps(self._config if handed is None else handed.content, default=str)),
+            "applied": self._applied + self._calls.applied + self._configs.applied,
+            "config": json.loads(json.dumps(config, default=str)),
+            "is_read": self._config is not None,
             "calls": self._calls.seen(),
         }
 
@@ -81,7 +85,7 @@ class Injection:
     def _changed(self, found: Any) -> Any:
         if self._config is None:
             self._config = copy.deepcopy(found)
-        if self._change.get("kind") == "config":
+        if self._in_file:
             put(found, self._change["path"], self._change["value"])
             self._applied += 1
         return found
@@ -95,7 +99,7 @@ def plain_lines(text: str) -> str:
 @contextmanager
 def inject(options: dict[str, Any]) -> Iterator[Injection]:
     """Options: `package`, `tree` (the folder that holds it), `files` (the user's own), `text` (of the config file, or
-    None), `change` (as a `Change` has it, or None)."""
+    None), `parameters` (names of config parameters), `change` (as a `Change` has it, or None)."""
     injection = Injection(options)
     with injection.installed():
         yield injection

@@ -49,11 +49,11 @@ class _Instrument(ast.NodeTransformer):
 class UserCalls:
     """Installed around one run; with a change of an argument it lets that in, without any change it only looks.
 
-    `configs` looks at what every call hands over, if the config comes in that way.
+    `configs` looks at what every call hands over.
     """
 
     def __init__(
-        self, package: str, tree: str, files: Sequence[str], change: Mapping[str, Any], configs: HandedConfigs | None
+        self, package: str, tree: str, files: Sequence[str], change: Mapping[str, Any], configs: HandedConfigs
     ) -> None:
         self.applied = 0
         self._package = package
@@ -92,23 +92,29 @@ class UserCalls:
         if self._change.get("kind") == "argument":
             wanted = site in self._sites and getattr(callee, "__name__", None) == self._change["callee"]
             return self._changing(callee) if wanted else callee
-        name = None if self._change else self._public_name(callee)
-        return callee if name is None and self._configs is None else self._watching(name, site, callee)
+        return self._watching(site, callee)
+
+    def _is_of_package(self, callee: Any) -> bool:
+        """Whether a class, function or method is the package's."""
+        function = getattr(callee, "__func__", callee)
+        if not isinstance(function, type) and not inspect.isfunction(function):
+            return False
+        module = getattr(function, "__module__", None)
+        return isinstance(module, str) and module.partition(".")[0] == self._package
 
     def _public_name(self, callee: Any) -> str | None:
         """`module.name` of a class, function or method that the package offers; None for anything else."""
         function = getattr(callee, "__func__", callee)
-        if not isinstance(function, type) and not inspect.isfunction(function):
+        if not self._is_of_package(callee) or any(part.startswith(("_", "<")) for part in function.__qualname__.split(".")):
             return None
-        module, name = getattr(function, "__module__", None), function.__qualname__
-        if not isinstance(module, str) or module.partition(".")[0] != self._package:
-            return None
-        return None if any(part.startswith(("_", "<")) for part in name.split(".")) else f"{module}.{name}"
+        return f"{function.__module__}.{function.__qualname__}"
 
-    def _watching(self, name: str | None, site: Site, callee: Any) -> Callable[..., Any]:
+    def _watching(self, site: Site, callee: Any) -> Callable[..., Any]:
+        is_own = self._is_of_package(callee)
+        name = None if self._change else self._public_name(callee)
+
         def call(*arguments: Any, **options: Any) -> Any:
-            if self._configs is not None:
-                self._configs.look([*arguments, *options.values()])
+            self._configs.look(callee if is_own else None, arguments, options)
             if name is not None:
                 self._note(name, site, callee, arguments, options)
             return callee(*arguments, **options)

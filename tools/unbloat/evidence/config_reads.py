@@ -2,8 +2,9 @@
 
 Reads are seen where OmegaConf resolves a key, whatever the style of the access (attribute, item, `.get`, `getattr` with a
 default, `OmegaConf.select`, a helper that splits dotted names), and charged to every expression of the subject that was
-being evaluated at that moment: Python knows the position of each running instruction. Only configs that a workload
-handed in count; a key of any other config is recorded as unknown.
+being evaluated at that moment: Python knows the position of each running instruction. Configs of other kinds tell by
+themselves that they are read (`plain_configs`). Only configs that a workload handed in count; a key of any other OmegaConf
+container is recorded as unknown.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from unittest import mock
 
 from unbloat.edit.edits import Span
+from unbloat.evidence.plain_configs import Watched, content, found, is_config, needs_twin, root_name
 
 ABSENT = "absent"
 VALUE = "value"
@@ -42,18 +44,52 @@ class ConfigReads:
         self._roots: dict[int, Any] = {}
         self._positions: dict[tuple[CodeType, int], tuple[str, Span] | None] = {}
         self.reads: dict[tuple[str, Span], set[str]] = {}
-        self.direct: set[tuple[str, Span]] = set()  # the expressions that read by themselves, not through a function
+        # The expressions that read by themselves, not through a function, and the roots of what they read, "" for OmegaConf's.
+        self.direct: dict[tuple[str, Span], set[str]] = {}
         self.handed_in: list[Any] = []  # every config as it came in: what a run never asked it for counts, too
         self.values: dict[str, list[list[Any]]] = {}
         self.writes: set[str] = set()
         self._noting = threading.local()
+        self._watched = Watched(self)
+        self._came_in: list[tuple[str, Any, Any, Any]] = []  # what is watched: its key, itself, its twin, and what was in it
+        self.roots: dict[str, list[bool]] = {}
+        """Of what is watched, whether it is an object of the subject's own class, and whether somebody else handed it in."""
+
+    def watch(self, config: Any, parameter: str, *, as_twin: bool) -> Any:
+        """What stands for a config that is no OmegaConf container; anything else, and what would need a twin, as it is."""
+        with self.unnoticed():
+            key = self._watched.key_of(config)
+            if key is None and (not is_config(config) or (needs_twin(config) and not as_twin)):
+                return config
+            name, held = root_name(parameter, config) if key is None else key, content(config)
+            if "." not in name:
+                if [name, held] not in self.handed_in:
+                    self.handed_in.append([name, held])
+                own, from_outside = self.roots.setdefault(name, [self._is_own_class(config), False])
+                self.roots[name] = [own, from_outside or as_twin]
+            watched = self._watched.watch(config, name)
+            if key is None:
+                self._came_in.append((name, config, watched, held))
+                self._see(name, found(watched))
+            return watched
+
+    def _is_own_class(self, config: Any) -> bool:
+        module = sys.modules.get(type(config).__module__)
+        return (getattr(module, "__file__", None) or "").startswith(self._tree)
+
+    def changed(self) -> Iterator[str]:
+        """The keys of what is watched that hold something else now, however that came about."""
+        with self.unnoticed():
+            for name, original, watched, held in self._came_in:
+                yield from _differing(name, held, content(watched))
+                yield from _differing(name, held, content(original))
 
     def admit(self, config: Any) -> str | None:
-        """Take `config` (and the tree it belongs to) as handed in; its key, or None if it is no OmegaConf container."""
+        """Take `config` (and the tree it belongs to) as handed in; its key, or None if it is no config."""
         container = _container_types()
         if not container or not isinstance(config, container):
-            return None
-        with self._unnoticed():
+            return self._watched.key_of(config)
+        with self.unnoticed():
             root = config._get_root()
             if id(root) not in self._roots:
                 self.handed_in.append(_content(root))
@@ -64,8 +100,8 @@ class ConfigReads:
         """The key of a config that belongs to one handed in; None for anything else."""
         container = _container_types()
         if not container or not isinstance(config, container):
-            return None
-        with self._unnoticed():
+            return self._watched.key_of(config)
+        with self.unnoticed():
             return (config._get_full_key(None) or "") if id(config._get_root()) in self._roots else None
 
     @contextmanager
@@ -119,7 +155,7 @@ class ConfigReads:
         """Whether there is anything in a config: not which keys it has."""
 
         def __bool__(config: Any) -> bool:
-            with self._unnoticed():
+            with self.unnoticed():
                 found = bool(original(config))
             self._note(config, None, lambda: [VALUE, found], ANY_PART)
             return found
@@ -141,7 +177,7 @@ class ConfigReads:
     def _watch_write(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def write(config: Any, key: Any, *arguments: Any, **options: Any) -> Any:
             if any(True for _ in self._frames()):
-                with self._unnoticed():
+                with self.unnoticed():
                     self.writes.add(self._full_key(config, key))
             return original(config, key, *arguments, **options)
 
@@ -156,6 +192,28 @@ class ConfigReads:
 
         return __deepcopy__
 
+    # -- what the watched ones tell -----------------------------------------------------------------------------
+
+    def read(self, key: str, answer: list[Any] | None) -> None:
+        if not getattr(self._noting, "active", False):
+            with self.unnoticed():
+                root = key.partition(".")[0]
+                self._charge_key(f"{root}.{UNKNOWN_KEY}" if answer is None else key, answer, root)
+
+    def read_keys(self, key: str, keys: list[str]) -> None:
+        self.read(f"{key}.{KEYS_PART}", [VALUE, keys])
+
+    def read_any(self, key: str, answer: bool) -> None:
+        self.read(f"{key}.{ANY_PART}", [VALUE, answer])
+
+    def wrote(self, key: str) -> None:
+        if not getattr(self._noting, "active", False) and any(True for _ in self._frames()):
+            self.writes.add(key)
+
+    def is_own(self, function: object) -> bool:
+        code = getattr(function, "__code__", None)
+        return isinstance(code, CodeType) and code.co_filename.startswith(self._tree)
+
     # -- book-keeping -------------------------------------------------------------------------------------------
 
     def _full_key(self, config: Any, key: Any) -> str:
@@ -167,11 +225,11 @@ class ConfigReads:
         """Charge a read to every expression under way; what this itself asks of OmegaConf is no read."""
         if getattr(self._noting, "active", False):
             return
-        with self._unnoticed():
+        with self.unnoticed():
             self._charge(config, key, found(), part)
 
     @contextmanager
-    def _unnoticed(self) -> Iterator[None]:
+    def unnoticed(self) -> Iterator[None]:
         before = getattr(self._noting, "active", False)
         self._noting.active = True
         try:
@@ -179,19 +237,25 @@ class ConfigReads:
         finally:
             self._noting.active = before
 
-    def _charge(self, config: Any, key: Any, found: list[Any], part: str) -> None:
-        places = [place for frame in self._frames() if (place := self._position(frame)) is not None]
-        if not places:
-            return
-        self.direct.add(places[0])
+    def _charge(self, config: Any, key: Any, answer: list[Any], part: str) -> None:
         name = self._full_key(config, key)
         if part and name != UNKNOWN_KEY:
             name = f"{name}.{part}" if name else part
+        self._charge_key(name, answer, "")
+
+    def _charge_key(self, name: str, answer: list[Any] | None, root: str) -> None:
+        places = [place for frame in self._frames() if (place := self._position(frame)) is not None]
+        if not places:
+            return
+        self.direct.setdefault(places[0], set()).add(root)
         for place in places:
             self.reads.setdefault(place, set()).add(name)
-        seen = self.values.setdefault(name, [])
-        if found not in seen:
-            seen.append(copy.deepcopy(found))
+        self._see(name, answer)
+
+    def _see(self, name: str, answer: list[Any] | None) -> None:
+        """Nothing is known of the value of a key without an answer, and so it may vary."""
+        if answer is not None and answer not in (seen := self.values.setdefault(name, [])):
+            seen.append(copy.deepcopy(answer))
 
     def caller(self, frame: FrameType | None, *, is_forward: bool) -> tuple[str, Span] | None:
         """The expression of the subject that calls, directly or through a pass-through; None if somebody else does."""
@@ -230,6 +294,18 @@ def _instruction(frame: FrameType, tree: str) -> tuple[str, Span] | None:
                 return None
             return frame.f_code.co_filename[len(tree) :], Span(line, column, end_line, end_column)
     return None
+
+
+def _differing(key: str, before: Any, after: Any) -> Iterator[str]:
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        if before != after:
+            yield key
+        return
+    for name in before.keys() | after.keys():
+        if name not in before or name not in after:
+            yield f"{key}.{name}"
+        else:
+            yield from _differing(f"{key}.{name}", before[name], after[name])
 
 
 def _content(config: Any) -> Any:

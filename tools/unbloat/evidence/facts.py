@@ -51,7 +51,7 @@ class Facts:
     values: Mapping[str, tuple[Found, ...]]
     writes: frozenset[str]
     handed_in: tuple[Any, ...]
-    """Every config that came in from outside, as plain containers."""
+    """Every config that came in from outside, as plain containers; one that is not OmegaConf's with the name of its root."""
     calls: Mapping[Place, frozenset[Place | None]]
     """The expressions that called a function; None stands for whoever is not of the subject."""
     indirect: Mapping[Place, frozenset[Place]]
@@ -62,6 +62,8 @@ class Facts:
     """The attribute names that an expression computed, and the keyword arguments that one unpacked."""
     direct: frozenset[Place]
     """The expressions that read the config by themselves, not through a function of the subject."""
+    objects: frozenset[str]
+    """The roots of the configs that are no OmegaConf containers: what their keys begin with."""
     foreign: frozenset[tuple[str, str, str]]
     """File, class and name of what a class overrides that a base from elsewhere has."""
     framework: frozenset[str]
@@ -108,11 +110,26 @@ class Facts:
             for written in self.writes
         )
 
+    def is_object(self, key: str) -> bool:
+        """Whether a key is of a config that is no OmegaConf container."""
+        return key.partition(".")[0] in self.objects
+
+    @cached_property
+    def classes_of_objects(self) -> frozenset[str]:
+        """The names of the classes of the configs that are no OmegaConf containers, and of the parts of these."""
+        found = [
+            value for key, values in self.values.items() if self.is_object(key) for kind, value in values if kind == "mapping"
+        ]
+        return frozenset(map(str, found))
+
     def found_in_configs(self, key: str) -> list[Found]:
         """What `key` finds in the configs that came in, each answer once, whether or not a run asked for it."""
         found: list[Found] = []
+        root, named = key.partition(".")[0], self.is_object(key)
         for config in self.handed_in:
-            node = config
+            if isinstance(config, list) is not named or (named and config[0] != root):
+                continue
+            node = dict([config]) if named else config
             for part in key.split(".") if key else ():
                 if part in (KEYS_PART, ANY_PART) and isinstance(node, dict):
                     node = list(node) if part == KEYS_PART else bool(node)
@@ -159,7 +176,8 @@ class _Merger:
         self.indirect: dict[Place, set[Place]] = {}
         self.stored: dict[Place, list[Found]] = {}
         self.names: dict[Place, set[str]] = {}
-        self.direct: set[Place] = set()
+        self.direct: dict[Place, set[str]] = {}
+        self.roots: dict[str, list[bool]] = {}
         self.foreign: set[tuple[str, str, str]] = set()
         self.framework: set[str] = set()
 
@@ -175,7 +193,11 @@ class _Merger:
             _extend(self.values.setdefault(key, []), ((kind, value) for kind, value in found))
         self.writes.update(run["writes"])
         self.handed_in += [config for config in run["handed_in"] if config not in self.handed_in]
-        self.direct.update((row[0], Span(*row[1:])) for row in run["direct"])
+        for file, line, column, end_line, end_column, roots in run["direct"]:
+            self.direct.setdefault((file, Span(line, column, end_line, end_column)), set()).update(roots)
+        for root, (own, from_outside) in run["roots"].items():
+            known = self.roots.setdefault(root, [own, from_outside])
+            self.roots[root] = [known[0] or own, known[1] or from_outside]
         self.framework.update(run["framework"])
         self.foreign.update((file, owner, name) for file, owner, name in run["foreign"])
 
@@ -205,7 +227,27 @@ class _Merger:
             for name, found in paths.items():
                 _extend(known.setdefault(name, []), found)
 
+    def _leave_out(self, gone: set[str]) -> None:
+        """Forget what was seen of configs that are the subject's own affair: how it makes them shows what is in them."""
+
+        def stays(key: str | None) -> bool:
+            return key is None or key.partition(".")[0] not in gone
+
+        for place, keys in list(self.reads.items()):
+            if kept := {key for key in keys if stays(key)}:
+                self.reads[place] = kept
+            else:
+                del self.reads[place]
+        self.direct = {place: kept for place, roots in self.direct.items() if (kept := roots - gone)}
+        self.values = {key: found for key, found in self.values.items() if stays(key)}
+        self.writes = {key for key in self.writes if stays(key)}
+        self.handed_in = [config for config in self.handed_in if not isinstance(config, list) or stays(config[0])]
+        for parameters in self.config_paths.values():
+            for name, paths in parameters.items():
+                parameters[name] = list(dict.fromkeys(path if stays(path) else None for path in paths))
+
     def facts(self, workloads: tuple[str, ...]) -> Facts:
+        self._leave_out({root for root, (own, from_outside) in self.roots.items() if own and not from_outside})
         handed_in = {path for by in self.config_paths.values() for paths in by.values() for path in paths if path is not None}
         reads: dict[str, list[tuple[Span, frozenset[str]]]] = {}
         for (file, span), keys in sorted(self.reads.items()):
@@ -229,6 +271,7 @@ class _Merger:
             stored={place: tuple(found) for place, found in self.stored.items()},
             names={place: frozenset(names) for place, names in self.names.items()},
             direct=frozenset(self.direct),
+            objects=frozenset(config[0] for config in self.handed_in if isinstance(config, list)),
             foreign=frozenset(self.foreign),
             framework=frozenset(self.framework),
         )

@@ -30,9 +30,12 @@ class Site:
     index: int = 0
 
 
-def instrument(tree: ast.Module) -> tuple[ast.Module, list[Site]]:
-    """A probed copy of `tree`, in place, and the sites in the order of their numbers."""
-    probes = _Probes()
+def instrument(tree: ast.Module, configs: frozenset[str] = frozenset()) -> tuple[ast.Module, list[Site]]:
+    """A probed copy of `tree`, in place, and the sites in the order of their numbers.
+
+    Functions hand the parameters that are named like `configs` to the probe first, and go on with what that hands back.
+    """
+    probes = _Probes(configs)
     probed = probes.visit(tree)
     ast.fix_missing_locations(probed)
     assert isinstance(probed, ast.Module)
@@ -58,8 +61,9 @@ def computes_name(node: ast.Call) -> bool:
 
 
 class _Probes(ast.NodeTransformer):
-    def __init__(self) -> None:
+    def __init__(self, configs: frozenset[str]) -> None:
         self.sites: list[Site] = []
+        self._configs = configs
         self._judged: set[ast.expr] = set()  # expressions of which only the truth is asked for
 
     def _number(self, node: ast.stmt | ast.expr | ast.excepthandler, kind: str, index: int = 0) -> ast.Constant:
@@ -176,6 +180,8 @@ class _Probes(ast.NodeTransformer):
         for number, keyword in zip(unpacked, visited.keywords, strict=True):
             if number is not None:
                 keyword.value = self._call("keys", [number, keyword.value], keyword.value)
+        if self._configs and isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) == 1:
+            return self._call("type_of", [visited], node)
         return visited
 
     def _store(self, node: ast.Assign | ast.AnnAssign) -> ast.AST:
@@ -228,8 +234,15 @@ class _Probes(ast.NodeTransformer):
         self.generic_visit(node)
         values = ast.Dict([ast.Constant(name) for name in named], [ast.Name(name, ast.Load()) for name in named])
         entry = ast.copy_location(ast.Expr(self._call("enter", [number, values], node)), node)
-        ast.fix_missing_locations(entry)
-        node.body.insert(1 if ast.get_docstring(node, clean=False) is not None else 0, entry)
+        taken = [self._taken(name, node) for name in named if name in self._configs]
+        first = 1 if ast.get_docstring(node, clean=False) is not None else 0
+        for statement in reversed([*taken, entry]):
+            ast.fix_missing_locations(statement)
+            node.body.insert(first, statement)
         return node
+
+    def _taken(self, name: str, node: ast.AST) -> ast.stmt:
+        value = self._call("take", [ast.Constant(name), ast.Name(name, ast.Load())], node)
+        return ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], value), node)
 
     visit_FunctionDef = visit_AsyncFunctionDef = _function

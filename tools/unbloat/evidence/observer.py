@@ -24,6 +24,7 @@ import coverage
 from unbloat.edit.edits import Span
 from unbloat.evidence.config_reads import ConfigReads
 from unbloat.evidence.instrument import PROBE, Site, instrument
+from unbloat.evidence.plain_configs import own_type
 
 _PLAIN = (bool, str, type(None))
 _NUMBERS = (int, float)
@@ -95,8 +96,20 @@ class Probe:
         for name, value in arguments.items():
             if name in self._names:
                 self._note_config(number, name, value, external)
-            else:
-                _add(seen.setdefault(name, []), value)
+            _add(seen.setdefault(name, []), value)
+
+    def type_of(self, value: Any) -> Any:
+        """What `type` says of an object, as if nobody watched it."""
+        return own_type(value)
+
+    def take(self, name: str, value: Any) -> Any:
+        """What stands for an argument under the name of a config: the config, watched.
+
+        Whoever hands it over, the function checks what arrives. Of what the subject made, it may expect to get itself.
+        """
+        caller = sys._getframe(2)
+        comes_in = not caller.f_code.co_filename.startswith(self._tree) and self._config.beneath(caller) is None
+        return self._config.watch(value, name, as_twin=comes_in)
 
     def store(self, number: int, value: Any) -> Any:
         """What is stored in an attribute: a plain value, a number, or the type of anything else."""
@@ -173,7 +186,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
-        tree, sites = instrument(ast.parse(self.get_data(path), path))
+        tree, sites = instrument(ast.parse(self.get_data(path), path), self._observation.taken)
         self._observation.add(path, sites)
         return compile(tree, path, "exec", dont_inherit=True)
 
@@ -201,7 +214,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 class Observation:
     """What one instrumented workload leaves behind."""
 
-    def __init__(self, tree: Path, package: str, parameters: frozenset[str]) -> None:
+    def __init__(self, tree: Path, package: str, parameters: frozenset[str], watches: bool) -> None:
         self.tree = str(tree) + "/"
         self.package = package
         self.probes: dict[str, Probe] = {}
@@ -211,6 +224,7 @@ class Observation:
         self.framework: set[str] = set()
         self.modules: list[ModuleType] = []
         self._parameters = parameters
+        self.taken = parameters if watches else frozenset()
 
     def add(self, path: str, sites: list[Site]) -> None:
         self.probes[path] = Probe(path[len(self.tree) :], sites, self.tree, self.config, self._parameters)
@@ -240,8 +254,9 @@ class Observation:
             "reads": [[file, *astuple(span), sorted(keys)] for (file, span), keys in sorted(self.config.reads.items())],
             "values": self.config.values,
             "handed_in": self.config.handed_in,
-            "direct": [[file, *astuple(span)] for file, span in sorted(self.config.direct)],
-            "writes": sorted(self.config.writes),
+            "direct": [[file, *astuple(span), sorted(roots)] for (file, span), roots in sorted(self.config.direct.items())],
+            "roots": self.config.roots,
+            "writes": sorted(self.config.writes | {*self.config.changed()}),
             "foreign": self.foreign,
             "framework": sorted(self.framework),
         }
@@ -251,9 +266,11 @@ class Observation:
 def observe(options: dict[str, Any]) -> Iterator[Observation]:
     """Watch whatever runs inside: probes, executed lines, config reads.
 
-    Options: `tree` (the folder that holds the package), `package`, `parameters` (names of config parameters), `workload`.
+    Options: `tree` (the folder that holds the package), `package`, `parameters` (names of config parameters), `watches`
+    (whether configs that are no OmegaConf containers are watched), `workload`.
     """
-    observation = Observation(Path(options["tree"]), options["package"], frozenset(options["parameters"]))
+    parameters = frozenset(options["parameters"])
+    observation = Observation(Path(options["tree"]), options["package"], parameters, options["watches"])
     finder = _Finder(observation)
     monitor = coverage.Coverage(
         data_file=None,

@@ -289,7 +289,21 @@ class Purity:
             return function.name == "__init__" and isinstance(node.value, ast.Name) and node.value.id == first
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
             return self._is_fresh(module, function, node.value)
+        if (
+            isinstance(node, ast.AugAssign)
+            and isinstance(node.target, ast.Name)
+            and not self._is_own(module, function, node.target)
+        ):
+            return False  # `x += y` changes a list or a tensor that somebody else may hold
         return self._node(module, node, function)
+
+    def _is_own(self, module: Module, function: Function, name: ast.Name) -> bool:
+        """Whether whatever a variable holds was made in this very function."""
+        scope = module.scopes.by_node[function]
+        return scope.resolve(name.id) is scope and all(
+            binding.kind == "augmented" or (binding.value is not None and _makes_object(binding.value))
+            for binding in scope.bindings[name.id]
+        )
 
     def _is_fresh(self, module: Module, function: Function, base: ast.expr) -> bool:
         """Whether a container was made in this very function, so that changing it stays inside."""
@@ -358,6 +372,17 @@ def _evaluated(expression: ast.expr) -> list[ast.AST]:
         if not isinstance(node, FUNCTIONS):
             pending.extend(ast.iter_child_nodes(node))
     return found
+
+
+def _makes_object(value: ast.expr) -> bool:
+    """Whether an expression gives what nobody else holds, or what nobody can change."""
+    if isinstance(value, ast.Constant | ast.JoinedStr | ast.Compare | ast.BinOp) or _makes_container(value):
+        return True
+    return (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Name)
+        and value.func.id in ("bool", "float", "int", "len", "str")
+    )
 
 
 def _makes_container(value: ast.expr) -> bool:

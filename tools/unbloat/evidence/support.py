@@ -63,6 +63,8 @@ def joined(supports: Iterable[Support | None]) -> Support | None:
 
 
 def type_of(found: Found) -> str:
-    """What is there, by type: a scalar's or list's type, or that a key is absent or a mapping."""
+    """What is there, by type: a scalar's or list's type, that a key is absent, or of which type the part is that it holds."""
     kind, value = found
+    if kind == "mapping":
+        return value or kind
     return type(value).__name__ if kind == "value" else kind

@@ -66,8 +66,9 @@ def _config_checks(facts: Facts, module: Module, function: ast.FunctionDef | ast
     checks: list[Edit] = []
     for parameter, paths in facts.config_paths.get((module.file, Span.of(function)), {}).items():
         if len(paths) == 1 and paths[0] is not None:
+            check = "check_object" if facts.is_object(paths[0]) else "check"
             prefix = f", {paths[0]!r}" if paths[0] else ""
-            checks.append(InsertInFunction(Span.of(function), f"{name}.check({parameter}{prefix})"))
+            checks.append(InsertInFunction(Span.of(function), f"{name}.{check}({parameter}{prefix})"))
     return checks
 
 
@@ -124,9 +125,17 @@ def guard_source(facts: Facts, removals: Sequence[Removal], checks: Iterable[Edi
     config = {key: (_pin(facts, key), _shown(keys[key])) for key in sorted(keys)}
     kinds = {key: (type_of(facts.values[key][0]), _shown(types[key])) for key in sorted(types.keys() - keys.keys())}
     environment = {name: (os.environ.get(name), _shown(variables[name])) for name in sorted(variables)}
-    text = TEMPLATE.format(config=_literal(config), types=_literal(kinds), environment=_literal(environment))
+    of_objects = {key for key in config.keys() | kinds.keys() if facts.is_object(key)}
+    text = TEMPLATE.format(
+        config=_literal({key: row for key, row in config.items() if key not in of_objects}),
+        types=_literal({key: row for key, row in kinds.items() if key not in of_objects}),
+        objects=_literal({key: row for key, row in config.items() if key in of_objects}),
+        object_types=_literal({key: row for key, row in kinds.items() if key in of_objects}),
+        environment=_literal(environment),
+    )
     called = {word for edit in checks for word in re.findall(r"\w+", getattr(edit, "source", ""))}
-    needed = {"check"} if config or kinds else set()
+    needed = {"check"} if (config.keys() | kinds.keys()) - of_objects else set()
+    needed |= {"check_object"} if of_objects else set()
     return only(text, called | needed | ({"check_environment"} if environment else set()))
 
 

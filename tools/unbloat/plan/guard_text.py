@@ -20,6 +20,12 @@ CONFIG = {config}
 # key: (pinned type, what went on its account); the value is free
 TYPES = {types}
 
+# key of a config that is no OmegaConf container, from its parameter or class on: (pinned value, what went on its account)
+OBJECTS = {objects}
+
+# key of such a config: (pinned type, what went on its account); the value is free
+OBJECT_TYPES = {object_types}
+
 # name of an environment variable: (value, what went on its account)
 ENVIRONMENT = {environment}
 
@@ -42,6 +48,20 @@ def check(config, prefix=""):
         found = _find(config, key[len(prefix) :].strip("."))
         if _kind(found) != kind:
             raise _stripped(f"config key {{key!r}} is {{found!r}}", kind, lines)
+
+
+def check_object(config, prefix):
+    """Raise `NotImplementedError` if `config`, which is found under `prefix`, asks for something stripped."""
+    for key, (value, lines) in OBJECTS.items():
+        if key == prefix or key.startswith(prefix + "."):
+            found = _part(config, key[len(prefix) + 1 :])
+            if not _is_same(value, found):
+                raise _stripped(f"config key {{key!r}} is {{found!r}}", value, lines)
+    for key, (kind, lines) in OBJECT_TYPES.items():
+        if key == prefix or key.startswith(prefix + "."):
+            found = _part(config, key[len(prefix) + 1 :])
+            if ("absent" if found is ABSENT else type(found).__name__) != kind:
+                raise _stripped(f"config key {{key!r}} is {{found!r}}", kind, lines)
 
 
 def check_environment():
@@ -108,6 +128,27 @@ def _find(node, key):
         if node is ABSENT or node is None:
             return node
     return node
+
+
+def _part(node, key):
+    for part in key.split(".") if key else ():
+        if part == KEYS and isinstance(node, dict):
+            node = [str(key) for key in node]
+        elif part == ANY and isinstance(node, dict):
+            node = len(node) > 0
+        elif isinstance(node, dict):
+            node = node[part] if part in node else ABSENT
+        else:
+            node = getattr(node, part, ABSENT)
+    return node
+
+
+def _is_same(value, found):
+    if type(found) is not type(value):
+        return False
+    if isinstance(value, list):
+        return len(found) == len(value) and all(map(_is_same, value, found))
+    return found == value or (found != found and value != value)
 
 
 def _kind(found):

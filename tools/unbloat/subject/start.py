@@ -6,12 +6,14 @@ import ast
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from unbloat.errors import SubjectError
+from unbloat.evidence.scopes import parameters
 from unbloat.subject.installed import Installed, distribution_of, find_installed
 from unbloat.subject.sources import parse_file, workload_names
 
@@ -36,6 +38,11 @@ seed = 0
 # Seconds until a run is taken for one that hangs.
 limit = 300
 
+[config]
+# Functions take a config under these names: an OmegaConf container, a dictionary, a namespace, an object of a data class or of
+# another plain class. What the code that is stripped rests on in it is pinned; under any other name a config is not followed.
+parameters = {parameters}
+
 # Without phases, every module of the package is stripped at once and judged by every workload. To choose:
 # [phases.model]
 # files = ["{folder}/__init__.py"]
@@ -59,6 +66,11 @@ print(json.dumps(needed), flush=True)
 """
 
 
+_CONFIG_NAME = re.compile(
+    r"(^|_)(args|cfg|conf|configs?|flags|hparams|hps|hyper_?parameters|hyper_?params|opts?|options|settings)$"
+)
+
+
 def first_toml(package: str, workload_file: Path, folder: Path) -> str:
     """The text of a strip.toml that lies in `folder`. Nothing of the package or of the workload file is run.
 
@@ -80,7 +92,8 @@ def first_toml(package: str, workload_file: Path, folder: Path) -> str:
         names=", ".join(names),
         first=_quoted(names[0]),
         workloads=_quoted(Path(os.path.relpath(workload_file.resolve(), folder.resolve())).as_posix()),
-        preload=f"[{', '.join(map(_quoted, worth_loading(imported)))}]",
+        preload=_list(worth_loading(imported)),
+        parameters=_list(config_parameters(installed)),
     )
 
 
@@ -108,6 +121,21 @@ def imports_of_package(installed: Installed) -> set[str]:
         if name.endswith(".py") and not {"test", "tests"} & set(parts[:-1]):
             found.update(_imported(_at_import(_parsed(name, content))))
     return {name for name in found if name.partition(".")[0] != installed.package and _is_foreign(name)}
+
+
+def config_parameters(installed: Installed) -> list[str]:
+    """The parameters of a package's functions that are named like a config."""
+    return sorted(
+        {
+            argument.arg
+            for name, content in installed.files.items()
+            if name.endswith(".py")
+            for node in ast.walk(_parsed(name, content))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            for argument in parameters(node)
+            if argument not in (node.args.vararg, node.args.kwarg) and _CONFIG_NAME.search(argument.arg)
+        }
+    )
 
 
 def worth_loading(names: Iterable[str]) -> list[str]:
@@ -153,6 +181,10 @@ def _is_foreign(name: str) -> bool:
     """Installed, and no part of Python."""
     top = name.partition(".")[0]
     return top not in sys.stdlib_module_names and top != "unbloat" and importlib.util.find_spec(top) is not None
+
+
+def _list(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
 
 
 def _quoted(text: str) -> str:

@@ -1,7 +1,6 @@
 """Logging helpers shared by training, data preparation and the fine-tuner."""
 
 from .. import pinned
-from ..pinned import require as unbloat_require
 import logging
 import os
 
@@ -13,7 +12,7 @@ def _resolve_level(level):
     return getattr(logging, str(level).upper(), logging.WARNING)
 
 
-def setup_logging(name, cfg=None):
+def setup_logging(name):
     """
     Get the logger for ``name``.
 
@@ -22,5 +21,4 @@ def setup_logging(name, cfg=None):
     """
     logger = logging.getLogger(name)
     logger.setLevel(_resolve_level(None))
-    unbloat_require(cfg is None, "champion/utils/logging_config.py:30-54")
     return logger

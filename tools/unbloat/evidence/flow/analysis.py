@@ -14,7 +14,21 @@ import ast
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts, Found
-from unbloat.evidence.flow.atoms import DYNAMIC, OBJECT, STATIC, Atoms, Parameter, Read, Source, Variable, join, union
+from unbloat.evidence.flow.atoms import (
+    DYNAMIC,
+    OBJECT,
+    STATIC,
+    Atom,
+    Atoms,
+    Held,
+    Parameter,
+    Read,
+    Source,
+    Variable,
+    join,
+    looked_into,
+    union,
+)
 from unbloat.evidence.flow.attributes import HARMLESS_DECORATORS, Attributes, is_one_presence, is_one_value
 from unbloat.evidence.flow.calls import Definition, Passed, passed
 from unbloat.evidence.flow.containers import is_changed, may_change
@@ -61,6 +75,10 @@ class Flow(Attributes):
         """The pins that settle what an expression evaluates to, each time; None if data has a say."""
         return self._pins(self._resolved(self.source(module, expression).content))
 
+    def config(self, module: Module, expression: ast.expr) -> Support | None:
+        """What it rests on which config, or part of one, an expression gives; None if data has a say."""
+        return self._pins(looked_into(self._resolved(self.source(module, expression).content)))
+
     def option(self, function: Definition, name: str) -> Support | None:
         """The pins that settle what a parameter is, whoever calls."""
         return self._pins(self._parameter(Parameter(function, name)))
@@ -81,6 +99,8 @@ class Flow(Attributes):
                     support = support.and_(Support(environment=frozenset({name})))
                 case PinnedArgument():
                     support = support.and_(Support(arguments=frozenset({atom})))
+                case Held():
+                    return None
         return support
 
     def _pinned_keys(self, keys: frozenset[str], presence: bool) -> Support | None:
@@ -142,7 +162,8 @@ class Flow(Attributes):
 
     def _parameter(self, atom: Parameter) -> Atoms:
         found = self._lookup((atom.function, f"parameter {atom.name}"))
-        return found.presence if atom.presence else found.content
+        atoms = found.presence if atom.presence else found.content
+        return looked_into(atoms) if atom.looked_into else atoms
 
     # -- variables ----------------------------------------------------------------------------------------------
 
@@ -297,8 +318,8 @@ class Flow(Attributes):
 
     def _handed_in(self, module: Module, function: Definition, name: str, path: str) -> Source:
         """A config, which the guard holds to the pinned one, at least to being one; private functions get what callers pass."""
-        there: Atoms = frozenset({Read(None, module.file, Span.of(function), presence=True, key=path)})
-        found = [Source(there, there)]
+        there = frozenset[Atom]({Read(None, module.file, Span.of(function), presence=True, key=path)})
+        found = [Source(there | {Held(path)} if self._facts.is_object(path) else there, there)]
         if not is_guarded(self._facts, module, function) or module.file not in self._files:
             for where, call in self.calls.callers(module, function):
                 found.append(DYNAMIC if call is None else self._from(where, call, module, function, name, ()))

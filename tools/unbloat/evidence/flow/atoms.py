@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from unbloat.edit.edits import Span
@@ -13,11 +13,15 @@ from unbloat.evidence.support import PinnedArgument
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a function, for whoever calls it to settle: its value, or only whether it is there and of which type."""
+    """A parameter of a function, for whoever calls it to settle: its value, or only whether it is there and of which type.
+
+    Who only looks into it is seen to, if it is a config.
+    """
 
     function: ast.AST
     name: str
     presence: bool = False
+    looked_into: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,17 @@ class Variable:
     name: str
 
 
-Atom: TypeAlias = Parameter | Read | Variable | PinnedArgument
+@dataclass(frozen=True)
+class Held:
+    """A config that is no OmegaConf container, or a part of it, as a whole: which one it is, is settled, but not what is in it.
+
+    Only what was seen to be read from it can be pinned; Python lets everything be read from it unseen.
+    """
+
+    key: str
+
+
+Atom: TypeAlias = Parameter | Read | Variable | PinnedArgument | Held
 Atoms: TypeAlias = frozenset[Atom] | None  # None: something that no pin settles
 
 
@@ -62,6 +76,14 @@ def union(parts: Iterable[Atoms]) -> Atoms:
             return None
         found |= part
     return found
+
+
+def looked_into(atoms: Atoms) -> Atoms:
+    """What it rests on which config something is, to who is seen to look into it."""
+    if atoms is None:
+        return None
+    known = frozenset(atom for atom in atoms if not isinstance(atom, Held))
+    return frozenset(replace(atom, looked_into=True) if isinstance(atom, Parameter) else atom for atom in known)
 
 
 def join(sources: Iterable[Source]) -> Source:

@@ -10,9 +10,24 @@ from unbloat.edit.edits import Span
 from unbloat.evidence.config_reads import UNKNOWN_KEY
 from unbloat.evidence.environment import UNKNOWN, is_ours, variable_read, variables_written
 from unbloat.evidence.facts import Facts
-from unbloat.evidence.flow.atoms import DYNAMIC, OBJECT, STATIC, Atom, Atoms, Parameter, Read, Source, Variable, join, union
+from unbloat.evidence.flow.atoms import (
+    DYNAMIC,
+    OBJECT,
+    STATIC,
+    Atom,
+    Atoms,
+    Held,
+    Parameter,
+    Read,
+    Source,
+    Variable,
+    join,
+    looked_into,
+    union,
+)
 from unbloat.evidence.flow.calls import Calls, Definition, Passed, enclosing_function, is_bound, passed
 from unbloat.evidence.flow.containers import makes_empty, may_change
+from unbloat.evidence.flow.object_writes import ObjectWrites
 from unbloat.evidence.flow.times import is_read_at_one_time, varies
 from unbloat.evidence.functions import children, default_of
 from unbloat.evidence.names import CONFIG_FUNCTIONS, FRAMEWORK_ATTRIBUTES, PURE_FUNCTIONS, PURE_METHODS, is_setting
@@ -37,6 +52,7 @@ class Expressions(ABC):
         self._facts = facts
         self.calls = Calls(program, facts, files)
         self._written = frozenset(variables_written(program))
+        self._unseen_writes = ObjectWrites(program, facts)
         self._sweep: dict[ast.expr, Source] = {}
         self._reads: dict[ast.Name, tuple[Scope | None, bool, bool]] = {}
 
@@ -78,7 +94,8 @@ class Expressions(ABC):
         if (module.file, Span.of(node)) not in self._facts.direct or getattr(node, "inserted", False):
             return found
         read = self._keys_read(module, node)  # it walks a config, or asks what is in it
-        return Source(union([found.content, read.content]), union([found.presence, read.presence]))
+        content = looked_into(found.content) if _only_looks(node) else found.content
+        return Source(union([content, read.content]), union([found.presence, read.presence]))
 
     def _keys_read(self, module: Module, node: ast.expr) -> Source:
         """The keys that the runs saw an expression read, and nothing else."""
@@ -88,7 +105,8 @@ class Expressions(ABC):
             return DYNAMIC
         function = enclosing_function(module, node)
         differs = any(len(self._facts.values[key]) > 1 and not is_mapping(self._facts, key) for key in keys)
-        read: Atoms = None if differs else frozenset({Read(function, *place)})
+        parts = [key for key in keys if self._facts.is_object(key) and is_mapping(self._facts, key)]
+        read: Atoms = None if differs else frozenset({Read(function, *place), *map(Held, parts)})
         return Source(read, frozenset({Read(function, *place, presence=True)}))
 
     def _evaluated(self, module: Module, node: ast.expr) -> Source:
@@ -155,13 +173,13 @@ class Expressions(ABC):
                 named = self.source(module, node.slice).content
                 read, there = union([read, named]), union([there, named])
         if not self._is_held_by_framework(module, base):
-            held = self.source(module, base).content
+            held = looked_into(self.source(module, base).content)
             read, there = union([read, held]), union([there, held])
         return Source(read, there)
 
     def _may_vary(self, key: str) -> bool:
         """Whether the subject itself changes what a read of `key` finds."""
-        if key not in self._facts.values:
+        if key not in self._facts.values or (self._facts.is_object(key) and self._unseen_writes.reach(key)):
             return True
         if is_mapping(self._facts, key):
             return any(key == written or key.startswith(written + ".") for written in self._facts.writes)
@@ -431,6 +449,16 @@ class Expressions(ABC):
 def is_mapping(facts: Facts, key: str) -> bool:
     """Whether a key always held a part of the config, whatever is in it."""
     return all(kind == "mapping" for kind, _ in facts.values[key])
+
+
+def _only_looks(node: ast.expr) -> bool:
+    """Whether all that an expression takes from a config, it takes by looking for keys."""
+    match node:
+        case ast.Compare(ops=[ast.In() | ast.NotIn()]):
+            return True
+        case ast.Call(func=ast.Name(id="dict" | "len" | "list" | "set" | "sorted" | "tuple"), args=[_], keywords=[]):
+            return True
+    return False
 
 
 def is_unseen(node: ast.expr) -> bool:

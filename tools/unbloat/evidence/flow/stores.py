@@ -186,7 +186,7 @@ class Stores:
             case ast.Attribute(ctx=ast.Store() | ast.Del()):
                 self._note_attribute(module, node)
             case ast.Attribute(attr="__dict__", value=base) | ast.Call(func=ast.Name(id="vars"), args=[base]):
-                if not _is_read(node, module.parents[node]):
+                if not is_read(node, module.parents[node]):
                     self._open(module, base)
             case ast.Call(func=ast.Name(id="setattr" | "delattr"), args=[base, name, *_]):
                 self._note_setattr(module, node, base, name)
@@ -266,7 +266,7 @@ def has_constructor(owner: ast.ClassDef) -> bool:
     return bool(CONSTRUCTION & _methods(owner).keys())
 
 
-def _is_read(node: ast.AST, parent: ast.AST) -> bool:
+def is_read(node: ast.AST, parent: ast.AST) -> bool:
     """Whether a namespace is only looked at."""
     match parent:
         case ast.Attribute(attr=name):

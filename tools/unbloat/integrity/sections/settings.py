@@ -30,7 +30,7 @@ def config_leaves(found: Reproduction) -> dict[str, Any]:
         return dict(leaves(OmegaConf.to_container(OmegaConf.load(file), resolve=False)))
     known: dict[str, Any] = {}
     for config in found.recorded.facts.handed_in:
-        for key, value in leaves(config) if isinstance(config, dict) else ():
+        for key, value in leaves(dict([config]) if isinstance(config, list) else config):
             known.setdefault(key, value)
     return known
 
@@ -43,9 +43,13 @@ def pins(found: Reproduction) -> Pins:
         if is_guard(package, found.subject, name):
             for node in ast.parse(found.stripped[f"{found.subject.package}/{name}.py"]).body:
                 match node:
-                    case ast.Assign(targets=[ast.Name(id=("CONFIG" | "TYPES") as table)], value=ast.Dict() as rows):
+                    case ast.Assign(
+                        targets=[ast.Name(id=("CONFIG" | "TYPES" | "OBJECTS" | "OBJECT_TYPES") as table)],
+                        value=ast.Dict() as rows,
+                    ):
                         tables[table] = _literal(rows)
-    values, types = tables.get("CONFIG", {}), tables.get("TYPES", {})
+    values = {**tables.get("CONFIG", {}), **tables.get("OBJECTS", {})}
+    types = {**tables.get("TYPES", {}), **tables.get("OBJECT_TYPES", {})}
     return Pins({key: row[0] for key, row in values.items()}, {key: row[0] for key, row in types.items()})
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from unbloat.edit import DropStatement, Span
 from unbloat.evidence import Module, Support
+from unbloat.evidence.program import FUNCTIONS
 from unbloat.evidence.references import names_in_strings
 from unbloat.plan.blocks import blocks_of
 from unbloat.plan.example import Example
@@ -188,13 +189,18 @@ _NAMESPACE = frozenset("vars dir asdict __dict__ __setattr__ __getattribute__".s
 
 def propose(view: View) -> Iterator[Removal]:
     """Every store of an attribute that is read nowhere."""
-    if _shows_attributes(view):
+    shown = _shown_attributes(view)
+    if shown is None:
         return
-    read, methods = _names_read(view), _methods(view)
+    read, asked_of_configs = _names_read(view)
+    methods = _methods(view)
     for module, node in view.nodes():
         target = _target(node)
         if target is None or not _is_self(module, target) or target.attr in methods:
             continue
+        owner = module.enclosing(node, (ast.ClassDef,))
+        if isinstance(owner, ast.ClassDef) and owner.name in view.facts.classes_of_objects:
+            continue  # the guard asks for what is in a config
         assert isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign)
         if (support := _overwritten(view, module, node, target)) is not None:
             yield _removal(module, node, f"`{target.attr}` is overwritten before anybody reads it", support)
@@ -205,16 +211,50 @@ def propose(view: View) -> Iterator[Removal]:
             continue
         support = view.dropping(module, node.value) if node.value is not None else None
         if support is not None:
-            yield _removal(module, node, f"nothing that is kept reads `{target.attr}`", support)
+            yield _removal(
+                module,
+                node,
+                f"nothing that is kept reads `{target.attr}`",
+                support.and_(shown).and_(asked_of_configs.get(target.attr, Support())),
+            )
 
 
-def _shows_attributes(view: View) -> bool:
-    """Whether some code looks at all attributes of an object, or has a say in each of them."""
-    for _, node in view.program.walk():
+def _shown_attributes(view: View) -> Support | None:
+    """What it rests on that no code looks at all attributes of an object of the subject; None if some does."""
+    support = Support()
+    for module, node in view.program.walk():
         match node:
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.FunctionDef(name=name) if name in _NAMESPACE:
-                return True
-    return False
+                path = _config_looked_at(view, module, node)
+                if path is None:
+                    return None
+                support = support.and_(Support(types=frozenset({path})))
+    return support
+
+
+def _config_looked_at(view: View, module: Module, node: ast.AST) -> str | None:
+    """The key of the config of which `vars(cfg)` or `cfg.__dict__` shows everything, if it is no object of the subject."""
+    parent = module.parents[node]
+    match node:
+        case ast.Attribute(value=ast.Name() as shown):
+            pass
+        case ast.Name() if isinstance(parent, ast.Call) and parent.func is node and len(parent.args) == 1:
+            if not isinstance(parent.args[0], ast.Name):
+                return None
+            shown = parent.args[0]
+        case _:
+            return None
+    holder = (module.scopes.of_name.get(shown) or module.scope_of(shown)).resolve(shown.id)
+    if holder is None or not isinstance(holder.node, FUNCTIONS):
+        return None
+    if [binding.kind for binding in holder.bindings[shown.id]] != ["parameter"]:
+        return None
+    paths = view.facts.config_paths.get((module.file, Span.of(holder.node)), {}).get(shown.id, ())
+    if len(paths) != 1 or paths[0] is None or view.flow.config(module, shown) is None:
+        return None
+    kinds = {kind for _, kind in view.facts.values[paths[0]]}
+    classes = {one.name for _, one in view.program.walk() if isinstance(one, ast.ClassDef)}
+    return None if None in kinds or kinds & classes else paths[0]
 
 
 def _methods(view: View) -> frozenset[str]:
@@ -275,14 +315,45 @@ def _is_plain(view: View, module: Module, node: ast.Assign | ast.AnnAssign | ast
     return bool(seen) and all(kind != "other" or value in _PLAIN_TYPES for kind, value in seen)
 
 
-def _names_read(view: View) -> frozenset[str]:
-    """Every attribute name that somebody may ask for."""
-    found = set(view.outside)
+def _names_read(view: View) -> tuple[frozenset[str], dict[str, Support]]:
+    """Every attribute name that somebody may ask an object of the subject for; those that are asked of a config.
+
+    The latter with what it rests on that it is a config: the guard holds it to being none of the subject's other objects.
+    """
+    found, asked = set(view.outside), dict[str, Support]()
+    of_configs: set[ast.AST] = set()
+    for module, node in view.program.walk():
+        if (config := _config_asked(view, module, node)) is not None:
+            name, support = config
+            of_configs.add(name)
+            for one in [name.attr] if isinstance(name, ast.Attribute) else names_in_strings(name):
+                asked[one] = asked.get(one, Support()).and_(support)
     for _, node in view.program.walk():
+        if node in of_configs:
+            continue
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
             found.add(node.attr)
         else:
             found.update(names_in_strings(node))
     for names in view.facts.names.values():
         found |= names
-    return frozenset(found) | view.references.asked_for
+    return frozenset(found) | view.references.asked_for, asked
+
+
+def _config_asked(view: View, module: Module, node: ast.AST) -> tuple[ast.AST, Support] | None:
+    """The part of an expression that names what it asks a config for, and what it rests on that it is a config."""
+    if not isinstance(node, ast.Attribute | ast.Call) or (module.file, Span.of(node)) not in view.facts.direct:
+        return None
+    if not all(map(view.facts.is_object, view.facts.keys_read(module.file, Span.of(node)))):
+        return None
+    match node:
+        case ast.Attribute(value=base):
+            name: ast.AST = node
+        case ast.Call(func=ast.Name(id="getattr" | "hasattr"), args=[base, ast.Constant() as name, *_]):
+            pass
+        case ast.Call(func=ast.Attribute(attr="get", value=base), args=[ast.Constant() as name, *_]):
+            pass
+        case _:
+            return None
+    support = view.flow.config(module, base)
+    return None if support is None else (name, support)

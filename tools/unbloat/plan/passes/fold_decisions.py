@@ -235,7 +235,7 @@ def _folds(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Removal,
             if view.catchers.caught(module, node, None):
                 return
             fold = _fold(view, module, node.test, DropStatement(Span.of(node)), True, [node])
-            if fold is not None:
+            if fold is not None and not _freezes_numbers(view, fold.support):
                 dropped_statement: list[ast.stmt] = [node]
                 yield fold, dropped_statement
         case ast.comprehension():
@@ -303,6 +303,12 @@ def _fold(view: View, module: Module, test: ast.expr, edit: Edit, outcome: bool,
         return None
     reason = f"`{ast.unparse(test)}` is always {'true' if outcome else 'false'}{_because(view, support)}"
     return Removal(module.file, edit, NAME, Evidence.PINNED, reason, Span.of(test), lines_of(gone), support)
+
+
+def _freezes_numbers(view: View, support: Support) -> bool:
+    """Whether a number of the config, which may well be another one, would have to stay as it is. No check is worth that."""
+    values = [value for key in support.keys for _, value in view.facts.values[key]]
+    return any(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _because(view: View, support: Support) -> str:
