@@ -276,17 +276,73 @@ def _within(within: bool, name: str) -> str:
 
 def test_parameters_that_no_config_reaches(make_subject: Callable[..., Subject], challenged: Callable[..., Any]) -> None:
     """What else can be changed still is; that no key was is said."""
-    module = "def run(cfg, twice=False):\n    return cfg['size'] * (2 if twice else 1)\n"
+    module = "def run(cfg, twice=False):\n    return cfg * (2 if twice else 1)\n"
     workload = """
         def workload(golden):
             from pkg.module import run
 
-            golden.record("total", run({"size": 6}))
+            golden.record("total", run(6))
         """
     told = challenged(make_subject(module, workload=workload), {"module": module})
-    assert "no workload hands over an OmegaConf container, so there are no config keys to change" in told.out
+    assert (
+        "no workload hands over a config by the names of [config] parameters, so there are no config keys to change" in told.out
+    )
     assert told.code == 0
     assert told.outcomes() == {
-        "pkg.module.run(cfg): {'size': 6} -> {}": SAME_ERROR,
+        "pkg.module.run(cfg): 6 -> 3": "identical",
         "pkg.module.run(twice): False -> True": "identical",
+    }
+
+
+# What makes a config of keyword arguments, the name that its keys begin with, and how the package reads it.
+OBJECTS = [
+    ("dict", "cfg", "cfg['{}']", "cfg.get('{}', {})"),
+    ("argparse.Namespace", "cfg", "cfg.{}", "getattr(cfg, '{}', {})"),
+    ("types.SimpleNamespace", "cfg", "cfg.{}", "getattr(cfg, '{}', {})"),
+    ("pkg.module.Config", "Config", "cfg.{}", "getattr(cfg, '{}', {})"),
+]
+
+
+@pytest.mark.parametrize(("maker", "root", "read", "asked"), OBJECTS, ids=[maker for maker, *_ in OBJECTS])
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_a_config_that_is_no_container(
+    maker: str,
+    root: str,
+    read: str,
+    asked: str,
+    is_silent: bool,
+    make_subject: Callable[..., Subject],
+    challenged: Callable[..., Any],
+) -> None:
+    module = f"""
+import dataclasses
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    size: int
+    flag: bool
+
+def run(cfg):
+    total = {read.format("size")} * 2
+    if {read.format("flag")}:
+        total += 100
+    return total if {asked.format("shift", "None")} is None else 0
+"""
+    workload = f"""
+        import argparse, types
+
+        def workload(golden):
+            import pkg.module
+
+            golden.record("total", pkg.module.run(cfg={maker}(size=6, flag=False)))
+        """
+    wired = "pass" if is_silent else 'raise NotImplementedError("stripped: flag")'
+    told = challenged(make_subject(module, workload=workload), {"module": module.replace("total += 100", wired)})
+    outcomes = {name: outcome for name, outcome in told.outcomes().items() if name.startswith(f"{root}.")}
+    assert outcomes == {
+        f"{root}.flag: False -> True": "silent" if is_silent else "loud",
+        f"{root}.flag: False -> <absent>": SAME_ERROR,
+        f"{root}.shift: <absent> -> True": "identical",
+        f"{root}.size: 6 -> 3": "identical",
+        f"{root}.size: 6 -> <absent>": SAME_ERROR,
     }

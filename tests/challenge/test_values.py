@@ -117,11 +117,18 @@ def test_ways_into_a_config(
     config.write_text(text)
     other.write_text(text.replace("2", "3"))
     before = load(config), load(other)
-    change = {"kind": "config", "path": path, "value": value}
-    options = {"package": "pkg", "tree": str(tmp_path), "files": [], "text": text.replace("\r\n", "\n"), "change": change}
+    options = {
+        "package": "pkg",
+        "tree": str(tmp_path),
+        "files": [],
+        "text": text.replace("\r\n", "\n"),
+        "parameters": [],
+        "change": {"kind": "config", "path": path, "value": value, "new": False, "handed": False},
+    }
     with inject(options) as injection:
         assert load(config) == changed
         assert load(other) == before[1]
     assert (load(config), load(other)) == before
-    assert injection.result() | {"seconds": 0} == {"seconds": 0, "applied": 1, "config": before[0], "calls": []}
+    expected = {"seconds": 0, "applied": 1, "config": before[0], "is_read": True, "calls": []}
+    assert injection.result() | {"seconds": 0} == expected
     assert config.read_text() == dedent(text).replace("\r\n", "\n")

@@ -162,6 +162,8 @@ class Catchers:
                     names.add("__call__")
         for name in names:
             yield from self._by_name.get(name, ())
+        if isinstance(node, ast.Call) and not self._calls.beneath(module, node) and self._may_be_object(module, node.func):
+            yield from self._lambdas  # the runs do not note whom a call reaches that has no name
 
     def _may_be_object(self, module: Module, called: ast.expr) -> bool:
         """Whether what is called may be an object of the package: what is in a variable, or was stored as an attribute."""
@@ -201,6 +203,10 @@ class Catchers:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and isinstance(owner, ast.ClassDef):
                 found.setdefault((owner.name, node.name), []).append((module, node))
         return found
+
+    @cached_property
+    def _lambdas(self) -> list[tuple[Module, ast.AST]]:
+        return [(module, node) for module, node in self._program.walk() if isinstance(node, ast.Lambda)]
 
     @cached_property
     def _by_name(self) -> Mapping[str, list[tuple[Module, ast.AST]]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from types import SimpleNamespace
@@ -69,14 +70,14 @@ class Watched:
         if self.key_of(value) is not None:
             return value
         if type(value) is dict and _has_plain_keys(value):
-            twin: Any = _Dictionary(self)
+            twin: Any = _Dictionary.of(self)
             self._twins[id(value)] = (value, twin)
             self.enlist(twin, key)
             for name, part in value.items():
                 dict.__setitem__(twin, name, self.watch(part, f"{key}.{name}"))
             return twin
         if type(value) is list and found(value) is not None:
-            twin = _List(self)
+            twin = _List.of(self)
             self._twins[id(value)] = (value, twin)
             self.enlist(twin, key)
             list.extend(twin, [self.watch(part, key) for part in value])
@@ -180,10 +181,16 @@ class _Dictionary(dict, _Watched):  # type: ignore[type-arg]
     """A twin of a dictionary. Whatever Python does to it in C goes by `__iter__`, as that is not the dictionary's own."""
 
     __slots__ = ("_watched",)
+    _watched: Watched
 
-    def __init__(self, watched: Watched) -> None:
-        dict.__init__(self)
-        self._watched = watched
+    def __new__(cls, *arguments: Any, **options: Any) -> Any:
+        return dict(*arguments, **options)  # somebody makes another one like it: `type(cfg)(…)`
+
+    @classmethod
+    def of(cls, watched: Watched) -> _Dictionary:
+        twin: _Dictionary = dict.__new__(cls)
+        twin._watched = watched
+        return twin
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -293,7 +300,7 @@ class _Dictionary(dict, _Watched):  # type: ignore[type-arg]
 
     def _copied(self, copied: Callable[[Any], Any]) -> _Dictionary:
         """A copy is read in the place of what it is a copy of."""
-        twin = _Dictionary(self._watched)
+        twin = _Dictionary.of(self._watched)
         self._watched.enlist(twin, self._key)
         for name, part in dict.items(self):
             dict.__setitem__(twin, name, copied(part))
@@ -349,10 +356,16 @@ class _List(list, _Watched):  # type: ignore[type-arg]
     """A twin of a list. Who reads it has read its key, and so all of it; what is told is that it is changed."""
 
     __slots__ = ("_watched",)
+    _watched: Watched
 
-    def __init__(self, watched: Watched) -> None:
-        list.__init__(self)
-        self._watched = watched
+    def __new__(cls, *arguments: Any) -> Any:
+        return list(*arguments)
+
+    @classmethod
+    def of(cls, watched: Watched) -> _List:
+        twin: _List = list.__new__(cls)
+        twin._watched = watched
+        return twin
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -368,7 +381,7 @@ class _List(list, _Watched):  # type: ignore[type-arg]
         return self._copied(lambda part: copy.deepcopy(part, memo))
 
     def _copied(self, copied: Callable[[Any], Any]) -> _List:
-        twin = _List(self._watched)
+        twin = _List.of(self._watched)
         self._watched.enlist(twin, str(self._watched.key_of(self)))
         list.extend(twin, [copied(part) for part in self])
         return twin
@@ -431,6 +444,8 @@ def _settings(value: Any) -> Iterator[tuple[str, Any]]:
 def _watched_class(owner: Any, watched: Watched) -> type:
     """A class that differs from `owner` in telling the log what is read and written."""
     log = watched.log
+    # Its own methods would ask whether the object is of exactly that class.
+    is_frozen = "__dataclass_params__" in vars(owner) and owner.__dataclass_params__.frozen
 
     def key(value: Any, name: str) -> str:
         """Of a field; what has a strange name is the whole."""
@@ -456,18 +471,22 @@ def _watched_class(owner: Any, watched: Watched) -> type:
         return owner.__getattribute__(value, name)
 
     def __setattr__(value: Any, name: str, new: Any) -> None:
+        if is_frozen:
+            raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
         if watched.key_of(value) is not None:
             log.wrote(key(value, name))
         owner.__setattr__(value, name, new)
 
     def __delattr__(value: Any, name: str) -> None:
+        if is_frozen:
+            raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
         if watched.key_of(value) is not None:
             log.wrote(key(value, name))
         owner.__delattr__(value, name)
 
     def copied(value: Any, parts: Callable[[Any], Any]) -> Any:
         """A copy is read in the place of what it is a copy of."""
-        twin = object.__new__(type(value))
+        twin = _new(type(value))
         if (of := watched.key_of(value)) is not None:
             watched.enlist(twin, of)
         _fields(twin).update({name: parts(part) for name, part in _fields(value).items()})
@@ -478,7 +497,7 @@ def _watched_class(owner: Any, watched: Watched) -> type:
             log.read(key(value, ""), None)
         return _rebuilt, (owner, dict(_fields(value)))
 
-    accesses = {
+    accesses: dict[str, Callable[..., Any]] = {
         "__getattribute__": __getattribute__,
         "__setattr__": __setattr__,
         "__delattr__": __delattr__,
@@ -486,6 +505,8 @@ def _watched_class(owner: Any, watched: Watched) -> type:
         "__deepcopy__": lambda value, memo: copied(value, lambda part: copy.deepcopy(part, memo)),
         "__reduce_ex__": __reduce_ex__,
     }
+    if owner is SimpleNamespace:
+        accesses["__repr__"] = lambda value: repr(_rebuilt(SimpleNamespace, value.__dict__))
     names = {"__module__": owner.__module__, "__qualname__": owner.__qualname__, "__doc__": owner.__doc__}
     return type(owner.__name__, (owner, _Watched), {**names, **accesses})
 
@@ -495,7 +516,11 @@ def _of_class(owner: type, name: str) -> Any:
     return next((vars(base)[name] for base in owner.__mro__ if name in vars(base)), _UNKNOWN)
 
 
+def _new(owner: type) -> Any:
+    return SimpleNamespace.__new__(owner) if issubclass(owner, SimpleNamespace) else object.__new__(owner)
+
+
 def _rebuilt(owner: type, fields: dict[str, Any]) -> Any:
-    value: Any = object.__new__(owner)
+    value = _new(owner)
     _fields(value).update(fields)
     return value
