@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from unbloat.errors import WorkloadError
 from unbloat.evidence.facts import Facts
+from unbloat.golden.compare import compare
 from unbloat.golden.ledger import Ledger
 from unbloat.plan.passes import STAGES, Pass
 from unbloat.record import OBSERVER, observer_options
@@ -19,6 +20,8 @@ from unbloat.subject import Subject, Workload, load_subject
 from unbloat.verify.outcome import Failed
 from unbloat.verify.server import Server
 from unbloat.verify.trees import write_tree
+
+from tests.handing import CLASS
 
 _STRIP = """
 [subject]
@@ -73,29 +76,26 @@ def compile_once():
 
 
 def use(steps, may_raise):
-    from types import SimpleNamespace
+    import runpy
 
-    from omegaconf import DictConfig, OmegaConf
-
+    helpers = runpy.run_path(PLACES["handing"])
     for name in [name for name in sys.modules if name.partition(".")[0] == "pkg"]:
         del sys.modules[name]
     before, arguments_before = dict(os.environ), list(sys.argv)
-    cfg, made, found = None, None, []
+    cfg, made, found, shows = None, None, [], False
     try:
         for kind, *content in eval(steps):
             try:
                 match kind:
-                    case "config":
-                        cfg = OmegaConf.create(content[0])
-                    case "namespace":
-                        cfg = SimpleNamespace(**content[0])
-                    case "dict":
-                        cfg = dict(content[0])
                     case "set":
-                        OmegaConf.update(cfg, content[0], content[1])
+                        helpers["put"](cfg, *content)
+                    case "share":
+                        helpers["put"](cfg, content[1], helpers["part"](cfg, content[0]))
+                    case "part":
+                        cfg = helpers["part"](cfg, content[0])
                     case "env":
                         os.environ[content[0]] = content[1]
-                    case _:
+                    case "run" | "call" | "make" | "build" | "method":
                         module = importlib.import_module("pkg.module")
                         name, arguments, options = content
                         owner = made if kind == "method" else module
@@ -108,8 +108,10 @@ def use(steps, may_raise):
                         value = owner(*first, *arguments, **options)
                         if kind in ("make", "build"):
                             made, value = value, None
-                        state = OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else None
-                        found.append(["value", repr((value, state, arguments))])
+                        state = helpers["view"](cfg) if shows else None
+                        found.append(["value", helpers["text"]((value, state, arguments))])
+                    case _:
+                        cfg, shows = helpers["made"](kind, content[0]), may_raise or kind == "config"
             except Exception as error:
                 if not may_raise:
                     raise
@@ -123,8 +125,10 @@ def use(steps, may_raise):
 '''
 
 Step = tuple[Any, ...]
-"""("config", "namespace" or "dict", content), ("set", key, value), ("env", name, value), and the calls: ("run", "call", "make",
-"build" or "method", name, args, kwargs), where `other.name` is a name of another module. "run" and "make" hand it on."""
+"""A config of a kind ("config", "namespace", "arguments", "dict" or "object", content; see `tests.handing`), what becomes of it
+("set", key, value; "share", key, other key; "part", key), ("env", name, value), and the calls: ("run", "call", "make", "build"
+or "method", name, args, kwargs), where `other.name` is a name of another module. "run" and "make" hand the config on."""
+KINDS = ("config", "namespace", "arguments", "dict", "object")
 
 
 @dataclass(frozen=True)
@@ -175,14 +179,15 @@ def stripped_under_pins(program: Program, folder: Path, server: Server, stages: 
     places = _places(folder)
     Path(places["pinned"]).write_text(json.dumps(repr(program.pinned)))
     Path(places["others"]).write_text(json.dumps([repr(steps) for steps in program.others]))
-    used = sorted({name for kind, name, *_ in program.pinned if kind in ("run", "call", "make")})
+    used = sorted(set(_used(program.pinned)))
     (folder / "workloads.py").write_text(_WORKLOADS.format(used=used, places=places).replace("def others", "def _others"))
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere" / "uses.py").write_text(_WORKLOADS.format(used=[], places=places))
     files = ", ".join(f'"pkg/{name}.py"' for name in modules if name not in program.strangers)
     (folder / "strip.toml").write_text(_STRIP.format(files=files))
     subject = load_subject(folder / "strip.toml")
-    golden, facts = _recorded(subject, server)
+    is_plain = any(kind in KINDS and kind != "config" for kind, *_ in program.pinned)
+    golden, facts = _recorded(subject, server, is_plain=is_plain)
     run = PhaseRun(subject, subject.phases[0], facts, stages=stages)
     run.run(lambda batch: None, None, _quiet)
     if Judge(run, server, golden, _quiet)(()) is not None:
@@ -191,16 +196,41 @@ def stripped_under_pins(program: Program, folder: Path, server: Server, stages: 
     return run
 
 
-def _recorded(subject: Subject, server: Server) -> tuple[dict[str, Ledger], Facts]:
+def _used(steps: Sequence[Step]) -> Iterator[str]:
+    """The names of the package that a workload of these steps would mention."""
+    for kind, first, *_ in steps:
+        if kind in ("run", "call", "make"):
+            yield first
+        elif kind == "object":
+            yield from _classes(first)
+
+
+def _classes(content: Any) -> Iterator[str]:
+    for part in content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else ():
+        yield from _classes(part)
+    if isinstance(content, dict) and CLASS in content:
+        yield content[CLASS].rpartition(".")[2]
+
+
+def _recorded(subject: Subject, server: Server, *, is_plain: bool) -> tuple[dict[str, Ledger], Facts]:
+    """As `unbloat record` has it; that observing changes nothing is asked only where a config is watched in place."""
     workload = subject.workload("pinned")
-    found = server.run(subject.legacy, workload, observer=OBSERVER, observer_options=observer_options(subject, workload))
+    options = observer_options(subject, workload)
+    found = server.run(subject.legacy, workload, observer=OBSERVER, observer_options=options)
+    if is_plain:
+        golden = server.run(subject.legacy, workload)
+        if isinstance(golden, Failed):
+            raise WorkloadError(golden.reason)
+        if isinstance(found, Failed) or compare(golden.ledger, found.ledger) is not None:
+            found = server.run(subject.legacy, workload, observer=OBSERVER, observer_options={**options, "watches": False})
     if isinstance(found, Failed):
         raise WorkloadError(found.reason)
     return {workload.name: found.ledger}, Facts.merge({workload.name: found.extra})
 
 
 def _places(folder: Path) -> dict[str, str]:
-    return {name: str(folder / f"{name}.txt") for name in ("pinned", "others", "outcomes")}
+    places = {name: str(folder / f"{name}.txt") for name in ("pinned", "others", "outcomes")}
+    return {**places, "handing": str(Path(__file__).with_name("handing.py"))}
 
 
 def compare_uses(program: Program, folder: Path, server: Server) -> Comparison:

@@ -7,20 +7,41 @@ from pathlib import Path
 import pytest
 from unbloat.verify.server import Server
 
-from tests.differential import Program, Step, compare_uses, shown
-from tests.evidence.cases import config_parts, configs, containers, errors, flows, functions, names, objects, strangers, values
+from tests.differential import KINDS, Program, Step, compare_uses, shown
+from tests.evidence.cases import (
+    config_parts,
+    configs,
+    containers,
+    errors,
+    flows,
+    functions,
+    names,
+    objects,
+    plain_dict_uses,
+    plain_dicts,
+    plain_namespaces,
+    plain_object_parts,
+    plain_object_uses,
+    plain_objects,
+    plain_reads,
+    strangers,
+    values,
+)
 from tests.evidence.cases.case import Case
 
 
 def _program(case: Case) -> Program:
-    pinned = _steps(case.config, case.calls)
-    others = tuple(_steps(case.config | changed, calls) for changed in case.configs for calls in case.all_calls())
-    others += tuple(_steps(case.config, calls) for calls in case.all_calls())
+    others = tuple(
+        _steps(case.kind, case.config | changed, calls) for changed in (*case.configs, {}) for calls in case.all_calls()
+    )
+    if case.kind != "config":
+        others += tuple(_steps(kind, case.config, calls) for kind in KINDS if kind != case.kind for calls in case.all_calls())
+    pinned = _steps(case.kind, case.config, case.calls)
     return Program(case.module, pinned, (*others, *case.uses), case.modules, case.strangers)
 
 
-def _steps(config: dict[str, object], calls: tuple[Step, ...]) -> tuple[Step, ...]:
-    return ("config", {key: value for key, value in config.items() if value is not ...}), *calls
+def _steps(kind: str, config: dict[str, object], calls: tuple[Step, ...]) -> tuple[Step, ...]:
+    return (kind, {key: value for key, value in config.items() if value is not ...}), *calls
 
 
 CASES = (
@@ -32,6 +53,13 @@ CASES = (
     *functions.CASES,
     *names.CASES,
     *objects.CASES,
+    *plain_dict_uses.CASES,
+    *plain_dicts.CASES,
+    *plain_namespaces.CASES,
+    *plain_object_parts.CASES,
+    *plain_object_uses.CASES,
+    *plain_objects.CASES,
+    *plain_reads.CASES,
     *strangers.CASES,
     *values.CASES,
 )

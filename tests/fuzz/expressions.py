@@ -5,13 +5,18 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from tests.differential import Step
+from tests.fuzz.configs import Access, ClassAccess, DictAccess, ObjectAccess, OmegaAccess
+
 
 class Expressions:
     """One config, and what can be said about it at this point of a program."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        self.access: Access = OmegaAccess(self.random)
         self.config = self._config()
+        self.access = self._access()
         self.paths = list(_paths(self.config))
         self.flags: list[str] = []
         self.functions: list[str] = []
@@ -32,6 +37,20 @@ class Expressions:
             config["link"] = "${mode}"
         return config
 
+    def _access(self) -> Access:
+        """Two programs in five know nothing of OmegaConf."""
+        if self.random.random() < 0.6:
+            return self.access
+        self.config.pop("link", None)
+        kind = self.random.choice(["dict", "dict", "namespace", "arguments", "object", "object"])
+        if kind == "dict":
+            return DictAccess(self.random)
+        return ClassAccess(self.random, self.config) if kind == "object" else ObjectAccess(self.random, kind)
+
+    def handed(self, config: dict[str, Any] | None = None) -> Step:
+        """The step that hands over the pinned config, or another one."""
+        return (self.access.kind, self.access.content(self.config if config is None else config))
+
     def path(self) -> str:
         if self.random.random() < 0.25:
             return self.random.choice(["missing", "sub.missing", "other.use", "sub.deep.use", "sub.use"])
@@ -39,20 +58,10 @@ class Expressions:
 
     def read(self, cfg: str = "cfg") -> str:
         path = self.path()
-        *outer, last = path.split(".")
-        known = path in self.paths
         default = self.random.choice(["False", "None", "0", "True", "'first'"])
-        styles = [f"_get({cfg}, {path!r}, {default})", f"OmegaConf.select({cfg}, {path!r}, default={default})"]
-        base = cfg
-        for part in outer:
-            base = f"getattr({base}, {part!r}, None)"
-        styles += [f"getattr({base}, {last!r}, {default})", f"bool(getattr({base}, {last!r}, {default}))"]
-        if len(outer) == 1:
-            styles.append(f"({cfg}.get({outer[0]!r}) or {{}}).get({last!r}, {default})")
-        if not outer:
-            styles += [f"{cfg}.get({last!r}, {default})", f"reader({cfg}, {last!r}, {default})", f"({last!r} in {cfg})"]
-        if known:
-            styles += [f"{cfg}.{path}", f"{cfg}" + "".join(f"[{part!r}]" for part in path.split("."))] * 2
+        styles = [f"_get({cfg}, {path!r}, {default})", *self.access.reads(cfg, path, default, is_known=path in self.paths)]
+        if "." not in path:
+            styles.append(f"reader({cfg}, {path!r}, {default})")
         return self.random.choice(styles)
 
     # -- expressions --------------------------------------------------------------------------------------------
@@ -69,6 +78,7 @@ class Expressions:
         if depth > 1 or roll < 0.68:
             return self.data()
         one, other = self.flag(depth + 1), self.flag(depth + 1)
+        gamma = "reader(cfg, 'gamma', 1)"
         return self.random.choice(
             [
                 f"not ({one})",
@@ -84,8 +94,8 @@ class Expressions:
                 "DEEP",
                 "bool(os.environ.get('PKG_WIDE'))",
                 "(os.getenv('PKG_MODE', 'first') == 'second')",
-                "(0 < cfg.get('gamma', 1) < 9 if isinstance(cfg.get('gamma', 1), (int, float)) else False)",
-                "(TABLE.get(cfg.mode) == 1)",
+                f"(0 < {gamma} < 9 if isinstance({gamma}, (int, float)) else False)",
+                f"(TABLE.get({self.access.at('mode')}) == 1)",
             ]
         )
 

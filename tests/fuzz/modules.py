@@ -39,7 +39,7 @@ class Settings:
 
     @classmethod
     def of(cls, cfg, **changes):
-        return replace(cls(wide=bool(cfg.get("alpha")), mode=cfg.get("mode", "first")), **changes)
+        return replace(cls(wide=bool({alpha}), mode={mode}), **changes)
 
     def __post_init__(self):
         {post}
@@ -183,14 +183,14 @@ class Modules(Expressions):
         return f"{name} = {made}\n{use}"
 
     def _settings(self, depth: int) -> str:
-        name = self.name("settings")
+        name, mode = self.name("settings"), self.access.at("mode")
         made = self._pick(
             "parts.Settings()",
             f"parts.Settings({self.flag()})",
             f"parts.Settings(wide={self.flag()}, size=x)",
             "parts.Settings.of(cfg)",
             f"parts.Settings.of(cfg, wide={self.flag()})",
-            f"parts.Settings(**{{'wide': {self.flag()}, 'mode': cfg.mode}})",
+            f"parts.Settings(**{{'wide': {self.flag()}, 'mode': {mode}}})",
             f"replace(parts.Settings(), wide={self.flag()})",
             "OmegaConf.structured(parts.Settings)",
         )
@@ -207,6 +207,7 @@ class Modules(Expressions):
 
     def _scaled(self, depth: int) -> str:
         function = self._pick("parts.scaled", "parts.scaled", "parts.forwarded", "parts.handed")
+        mode = self.access.at("mode")
         arguments = {
             "parts.scaled": [
                 "",
@@ -216,7 +217,7 @@ class Modules(Expressions):
                 f", mode={self.flag()}",
                 ", strict=x > 3",
             ],
-            "parts.forwarded": ["", f", {self.flag()}", f", mode={self.flag()}", ", factor=3", ", **{'mode': cfg.mode}"],
+            "parts.forwarded": ["", f", {self.flag()}", f", mode={self.flag()}", ", factor=3", f", **{{'mode': {mode}}}"],
             "parts.handed": ["", ", False", f", quiet={self.flag()}", ", mode='second'", f", mode={self.flag()}"],
         }[function]
         return f"out.append({function}(x{self.random.choice(arguments)}))"
@@ -235,7 +236,7 @@ class Modules(Expressions):
         return self._pick(
             f"out.append(parts.build('layer', 2, bias={self.flag()})(x))",
             f"out.append(parts.build('stack', parts.Layer(3), residual={self.flag()})(x))",
-            f"out.append(parts.build('layer', size=2, mode={self._pick('cfg.mode', repr('first'))})(x))",
+            f"out.append(parts.build('layer', size=2, mode={self._pick(self.access.at('mode'), repr('first'))})(x))",
         )
 
     def _plain_try(self, depth: int) -> str:
@@ -246,7 +247,7 @@ class Modules(Expressions):
                 ("items[0]", "(IndexError, KeyError)"),
                 ("parts.scaled(x) + 1", "TypeError"),
                 ("int(str(x))", "ValueError"),
-                ("cfg.sub.use", "AttributeError"),
+                (self.access.at("sub.use"), "(AttributeError, KeyError)"),
                 ("10 // x", "Exception"),
             ]
         )
@@ -279,7 +280,7 @@ class Modules(Expressions):
     def _introspection(self, depth: int) -> str:
         """What code can find out about functions and objects without using them."""
         function = self._pick("parts.scaled", "parts.handed", "parts.Layer", "parts.Settings")
-        options = f"{{'wide': {self.flag()}, 'mode': {self._pick('cfg.mode', self.flag())}, 'extra': x}}"
+        options = f"{{'wide': {self.flag()}, 'mode': {self._pick(self.access.at('mode'), self.flag())}, 'extra': x}}"
         name, layer = self.name("known"), self.name("layer")
         about = self._pick("unread", "extra", "calls", "residual", "size")
         filtered = f"{{key: value for key, value in {options}.items() if key in {name}}}"
@@ -293,7 +294,7 @@ class Modules(Expressions):
             f"{layer} = parts.Layer(x)\nout.append(str(operator.attrgetter('inner.parts', 'calls')({layer})))",
             f"{layer} = parts.Layer(x)\nif {self.data()}:\n    out.append({about!r} in vars({layer}))\nout.append({layer}(x))",
             f"out.append(parts.Settings({self.flag()}) == parts.Settings())",
-            "out.append(getattr(parts.Layer(x), {'first': 'size', 'second': 'unread'}[cfg.mode]))",
+            f"out.append(getattr(parts.Layer(x), {{'first': 'size', 'second': 'unread'}}[{self.access.at('mode')}]))",
         )
 
     def _roundabout(self, depth: int) -> str:
@@ -333,6 +334,8 @@ class Modules(Expressions):
         exports = self.random.choice([f"__all__ = {names!r}", "", f"__all__ = {names[:4]!r} + ['Stack']"])
         parts = PARTS.format(
             exports=exports,
+            alpha=self.access.optional("alpha", "None"),
+            mode=self.access.optional("mode", "'first'"),
             level=self._pick("1", "None", "True"),
             wide=self._pick("False", "True"),
             post=self._pick("pass", "self.size = self.size * 2", "if self.wide:\n            self.parts.append('wide')"),
@@ -350,7 +353,7 @@ class Modules(Expressions):
 
     def outside_uses(self) -> list[tuple[Step, ...]]:
         """Calls that no workload made, of functions that the workloads may have reached in another way."""
-        config: Step = ("config", self.config)
+        config = self.handed()
         value: Any = self.random.choice([True, False, None, "second"])
         calls: list[Step] = [
             ("call", "parts.scaled", (3, 2, value), {}),

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from textwrap import indent
 from typing import Any
 
-from tests.differential import Program, Step
+from tests.differential import KINDS, Program, Step
+from tests.fuzz import configs
 from tests.fuzz.modules import Modules
 from tests.fuzz.templates import HEADER, STATE
+from tests.handing import CLASS
 
 
 class Author(Modules):
@@ -39,6 +41,7 @@ class Author(Modules):
             *[self._object] * 2, *[self._call] * 3, self._toggle, self._carrier, self._log, self._copy, self._generator,
             self._delete, self._patch, self._partial, self._keys, self._environment, self._dead,
             *[self._state] * 2, *[self._box] * 2, *[self._caught] * 2, *self.module_templates(),
+            *[self._configured] * (0 if self.access.kind == "config" else 4),
         ]  # fmt: skip
 
     def _if(self, depth: int) -> str:
@@ -86,15 +89,15 @@ class Author(Modules):
         return text
 
     def _try(self, depth: int) -> str:
-        name = self.name("flag")
+        name, mode = self.name("flag"), self.access.at("mode")
         risky = self._pick(
             f"{name} = {self.read()}",
             f"{name} = cfg['missing']['use']",
             f"{name} = items[2] > 1",
             f"{name} = 10 // (x - 3)",
-            f"{name} = TABLE[cfg.mode]",
-            f"{name} = int(cfg.mode)",
-            f"{name} = cfg.sub.missing.size",
+            f"{name} = TABLE[{mode}]",
+            f"{name} = int({mode})",
+            f"{name} = {self.access.at('sub.missing.size')}",
             f"{name} = TABLE[x]",
         )
         caught = self.random.choice(["Exception", "Exception", "(AttributeError, KeyError, TypeError)", "ValueError"])
@@ -124,36 +127,32 @@ class Author(Modules):
 
     def _match(self, depth: int) -> str:
         name = self.name("flag")
-        text = f"match {self.random.choice(['cfg.mode', self.read()])}:\n    case 'first':\n        {name} = {self.flag()}\n"
+        subject = self.random.choice([self.access.at("mode"), self.read()])
+        text = f"match {subject}:\n    case 'first':\n        {name} = {self.flag()}\n"
         text += f"    case None if {self.data()}:\n        {name} = True\n    case _:\n        {name} = {self.flag()}"
         self.flags.append(name)
         return text
 
     def _suppress(self, depth: int) -> str:
-        return f"with suppress(Exception):\n{_in(self.block(depth, 2))}\n    out.append(cfg.missing.deep)"
+        return f"with suppress(Exception):\n{_in(self.block(depth, 2))}\n    out.append({self.access.at('missing.deep')})"
 
     def _items(self, depth: int) -> str:
-        part = self.random.choice(["cfg", "cfg.sub", "(cfg.get('other') or {})"])
+        walked = self.random.choice(self.access.items())
         test = self.random.choice(["value", "value is None", "key == 'use'", "value == 1", "isinstance(value, str)"])
         name = self.name("flag")
         found = self._pick("key", "True")
-        text = f"{name} = False\nfor key, value in {part}.items():\n    if {test}:\n        {name} = {found}"
+        text = f"{name} = False\nfor key, value in {walked}:\n    if {test}:\n        {name} = {found}"
         self.flags.append(name)
         return text
 
     def _write(self, depth: int) -> str:
         last = self.path().split(".")[-1]
-        text = self.random.choice(
-            [
-                f"cfg.sub[{last!r}] = {self.flag()}",
-                f"cfg.{last} = {self.flag()}" if last != "sub" else "pass",
-                f"setattr(cfg.sub, {last!r}, {self.flag()})",
-                f"OmegaConf.update(cfg, 'sub.{last}', {self.flag()})",
-                f"cfg.pop({last!r}, None)" if last not in ("sub", "mode") else "pass",
-                f"part = cfg.sub\npart.update({{{last!r}: {self.flag()}}})",
-                f"for part in [cfg.sub]:\n    part[{last!r}] = {self.flag()}",
-            ]
-        )
+        options = [self.access.put("cfg", f"sub.{last}", self.flag()) for _ in range(4)]
+        if last != "sub":
+            options.append(self.access.put("cfg", last, self.flag()))
+        if last not in ("sub", "mode"):
+            options.append(self.access.removal(last))
+        text = self.random.choice(options)
         return f"if {self.random.choice([self.data(), self.data(), self.flag()])}:\n{_in(text)}"
 
     def _container(self, depth: int) -> str:
@@ -177,7 +176,7 @@ class Author(Modules):
             f"{name}.flag = {self.flag()}\n",
             f"if {self.data()}:\n    Base.shared = True\n",
             f"if {self.data()}:\n    setattr({name}, 'mode', 'second')\n",
-            f"{name}.cfg.sub.size = {self.flag()}\n",
+            self.access.put(f"{name}.cfg", "sub.size", self.flag()) + "\n",
             f"if {self.data()}:\n    {name}.hook = lambda y: -y\n",
             f"{name}.chosen = lambda: {self.flag()}\n",
         )
@@ -234,20 +233,13 @@ class Author(Modules):
 
     def _copy(self, depth: int) -> str:
         name = self.name("mine")
-        made = self.random.choice(
-            [
-                "copy.deepcopy(cfg)",
-                "OmegaConf.merge(cfg, {'alpha': x > 3})",
-                "OmegaConf.create(OmegaConf.to_container(cfg))",
-                "cfg.copy()",
-            ]
-        )
-        write = self.random.choice(["pass", f"{name}.sub.use = {self.flag()}", f"{name}.alpha = {self.flag()}"])
+        made = self.random.choice(self.access.copies())
+        write = self.random.choice(["pass", *(self.access.put(name, path, self.flag()) for path in ("sub.use", "alpha"))])
         outer, self.flags = self.flags, []
         read = self.read(name)
         self.flags = outer
         known = self.path()
-        text = f"{name} = {made}\nif {self.data()}:\n    {write}\nout.append(1 if _get({name}, {known!r}) else 0)\n"
+        text = f"{name} = {made}\nif {self.data()}:\n{_in(write)}\nout.append(1 if _get({name}, {known!r}) else 0)\n"
         return text + f"with suppress(Exception):\n    if {read}:\n        out.append('copied')"
 
     def _generator(self, depth: int) -> str:
@@ -274,12 +266,16 @@ class Author(Modules):
         return f"out.append(functools.partial({function}, flag={self.flag()})({first}x))"
 
     def _keys(self, depth: int) -> str:
-        return self._pick(
-            f"out.append(sorted(key for key in cfg.sub if {self.flag()}))",
-            "if cfg.get('alpha'):\n    out.append('alpha')",
-            "if len(cfg.sub) > 2:\n    out.append('long')",
-            "if 'extra' in cfg and cfg['extra']:\n    out.append('extra')",
-        )
+        return self.random.choice(self.access.keys(self.flag()))
+
+    def _configured(self, depth: int) -> str:
+        """What only plain configs have."""
+        found = self.access.statements(self.name("own"), self.flag())
+        if not found:
+            return self._keys(depth)
+        text, flags = self.random.choice(found)
+        self.flags += flags
+        return f"{text}\nif {self.flag()}:\n{_in(self.block(depth, 1))}"
 
     def _environment(self, depth: int) -> str:
         return self._pick(
@@ -312,7 +308,9 @@ class Author(Modules):
 
     def _caught(self, depth: int) -> str:
         """A handler that fires around something that may be stripped."""
-        fails = self.random.choice(["out.append(cfg.missing.deep)", "items[9]", "int('x')", "out.append(10 // (x - 1))"])
+        fails = self.random.choice(
+            [f"out.append({self.access.at('missing.deep')})", "items[9]", "int('x')", "out.append(10 // (x - 1))"]
+        )
         return f"try:\n{_in(self.block(depth, 2))}\n    {fails}\nexcept Exception:\n    out.append('caught')"
 
     # -- functions and the whole --------------------------------------------------------------------------------
@@ -342,6 +340,10 @@ class Author(Modules):
         derived = self.random.choice(["shared = True", "shared = False", "pass"])
         deep = self.random.choice(["False", "os.environ.get('PKG_DEEP') == '1'", "not WIDE"])
         head = HEADER.format(
+            get=self.access.get,
+            reader=self.access.reader,
+            helpers=configs.helpers(self.access),
+            classes=self.access.classes and f"\n\n{self.access.classes}",
             field=field,
             chosen=chosen,
             derived=derived,
@@ -357,7 +359,7 @@ class Author(Modules):
         calls = [("run", "run", self._arguments(), {}) for _ in range(self.random.randint(1, 3))]
         if self.random.random() < 0.5:
             calls += [("make", self._pick("Base", "Derived"), (2,), {}), ("method", "step", (1,), {})]
-        pinned: tuple[Step, ...] = (("config", self.config), *calls)
+        pinned: tuple[Step, ...] = (self.handed(), *calls)
         modules = {"state": STATE.format(state=self.random.choice(["True", "False"])), **self.further_modules()}
         strangers = {name: modules.pop(name) for name in ("wide", "wider") if self.random.random() < 0.15}
         others = (*self._others(calls), *self.outside_uses())
@@ -368,23 +370,38 @@ class Author(Modules):
 
     def _others(self, calls: list[Step]) -> list[tuple[Step, ...]]:
         other: list[Step] = [("run", "run", (x, items), {}) for x, items in ((7, [3, 4]), (4, []), (2, [5, 1, 1]), (3, [1]))]
-        uses: list[tuple[Step, ...]] = [(("config", self.config), step) for step in other]
-        uses.append((("config", self.config), *other))
-        uses += [(("config", self.config), ("env", f"PKG_{name}", "1"), *calls) for name in ("WIDE", "DEEP", "TALL")]
-        uses.append((("config", self.config), ("env", "PKG_MODE", "second"), *calls))
-        uses += [(("config", self.config), ("run", "run", (1, [1, 2]), {"option": value})) for value in (True, "second")]
+        uses: list[tuple[Step, ...]] = [(self.handed(), step) for step in other]
+        uses.append((self.handed(), *other))
+        uses += [(self.handed(), ("env", f"PKG_{name}", "1"), *calls) for name in ("WIDE", "DEEP", "TALL")]
+        uses.append((self.handed(), ("env", "PKG_MODE", "second"), *calls))
+        uses += [(self.handed(), ("run", "run", (1, [1, 2]), {"option": value})) for value in (True, "second")]
         for function in (name for name in self.functions if not name.startswith("_")):
             kind = "run" if function.endswith("_c") else "call"
-            uses += [(("config", self.config), (kind, function, (2, value), {})) for value in (True, False)]
+            uses += [(self.handed(), (kind, function, (2, value), {})) for value in (True, False)]
         for changed in self._changes():
-            uses.append((("config", changed), *calls))
-            uses.append((("config", changed), self.random.choice(other)))
+            uses.append((self.handed(changed), *calls))
+            uses.append((self.handed(changed), self.random.choice(other)))
         path = self.random.choice([path for path in self.paths if path not in ("sub", "sub.deep")])
-        uses.append((("config", self.config), *calls, ("set", path, True), *calls))
+        uses.append((self.handed(), *calls, ("set", path, True), *calls))
         for name in ("Base", "Derived"):
             step = ("method", "step", (self.random.randint(0, 5),), {})
-            made = (("config", self.config), ("make", name, (2,), {}), step)
-            uses += [made, (*made, ("set", path, self.random.choice([True, None, "second"])), step, step)]
+            made = (self.handed(), ("make", name, (2,), {}), step)
+            uses.append(made)
+            if self.access.kind == "config":
+                uses.append((*made, ("set", path, self.random.choice([True, None, "second"])), step, step))
+        return uses + self._strange_configs(calls)
+
+    def _strange_configs(self, calls: list[Step]) -> list[tuple[Step, ...]]:
+        """The same content as a config of another kind, of another class, or only a part of it; one part under two keys."""
+        if self.access.kind == "config":
+            return []
+        uses: list[tuple[Step, ...]] = [((kind, self.config), *calls) for kind in KINDS if kind != self.access.kind]
+        uses.append((self.handed(), ("part", "sub"), *calls))
+        content = self.access.content(self.config)
+        if CLASS in content:
+            uses.append((("object", {**content, CLASS: "Wider"}), *calls))
+        deep = {**self.config, "other": copy.deepcopy(self.config["sub"])}
+        uses.append((self.handed(deep), ("share", "sub", "other"), *calls))
         return uses
 
     def _changes(self) -> list[dict[str, Any]]:

@@ -125,7 +125,9 @@ def digest() -> str:
     """Of the tool and of what writes and judges programs: a change of either makes every outcome void."""
     found = hashlib.sha256()
     tool, tests = Path(unbloat.__file__).parent, Path(__file__).parent
-    for file in sorted([*tool.rglob("*.py"), *tests.glob("*.py"), tests.parent / "differential.py"]):
+    for file in sorted(
+        [*tool.rglob("*.py"), *tests.glob("*.py"), tests.parent / "differential.py", tests.parent / "handing.py"]
+    ):
         found.update(file.name.encode() + b"\0" + file.read_bytes())
     return found.hexdigest()[:16]
 

@@ -2,7 +2,7 @@
 
 HEADER = """
 import copy, functools, inspect, itertools, logging, operator, os
-from collections import namedtuple
+from collections import ChainMap, namedtuple
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
@@ -26,17 +26,11 @@ class Options:
     right: object = None
 
 
-def _get(cfg, path, default=None):
-    node = cfg
-    for part in path.split("."):
-        if node is None or not hasattr(node, "get") or part not in node:
-            return default
-        node = node[part]
-    return node
+def _get(cfg, path, default=None):{get}
 
 
-reader = lambda cfg, name, default=None: getattr(cfg, name, default)
-
+reader = {reader}
+{helpers}{classes}
 
 def widen(value):
     global WIDE

@@ -391,4 +391,27 @@ CASES = (
         configs=({"one": {"flag": True}}, {"two": {"flag": True}}),
         other_calls=((run(4),),),
     ),
+    *(
+        Case(
+            f"a list of a config that is changed in place: {write}",
+            f"""
+            def run(cfg, x=1):
+                {write}
+                if 9 in cfg["sizes"]:
+                    return "nine"
+                if len(cfg["sizes"]) > 2:
+                    return "long"
+                return "none"
+            """,
+            {"sizes": [1, 2]},
+            calls=(run(1),),
+            other_calls=((run(4),),),
+        )
+        for write in (
+            "cfg.sizes.extend([9] * (x > 3))",
+            "sizes = cfg.sizes; sizes += [9] * (x > 3)",
+            "cfg.sizes[1] = 9 if x > 3 else 2",
+            "for size in [9] * (x > 3): cfg.sizes.append(size)",
+        )
+    ),
 )

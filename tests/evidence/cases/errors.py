@@ -587,4 +587,22 @@ CASES = (
         calls=(run(1), run(2)),
         other_calls=((run(4),),),
     ),
+    Case(
+        "a lambda that only unseen code beneath a handler calls",
+        """
+        reader = lambda cfg, name: getattr(cfg, name, 1)
+
+        def run(cfg, x=1):
+            out = []
+            try:
+                if x > 3:
+                    out.append(reader(cfg, "size"))
+                out.append([][1])
+            except Exception:
+                out.append("caught")
+            return out
+        """,
+        calls=(run(1),),
+        other_calls=((run(4),),),
+    ),
 )

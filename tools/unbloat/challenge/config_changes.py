@@ -14,7 +14,7 @@ from unbloat.challenge.hints import Hints
 from unbloat.challenge.perturb import others
 from unbloat.challenge.schedule import Reader, Runs, cheapest, runs_for_any, runs_for_key
 from unbloat.evidence import Facts
-from unbloat.evidence.config_reads import ANY_PART, KEYS_PART
+from unbloat.evidence.config_reads import ANY_PART, KEYS_PART, TYPE_PART
 
 UNASKED = 200
 """Keys that nobody asks for by name are many and cheap; that many of them are enough."""
@@ -40,9 +40,7 @@ class Pinned:
             for node in ast.parse(guard.read_text(encoding="utf-8")).body
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and isinstance(node.value, ast.Dict)
         }
-        keys = {
-            key for name in ("CONFIG", "TYPES", "OBJECTS", "OBJECT_TYPES") if name in tables for key, _ in _rows(tables[name])
-        }
+        keys = {key for name in ("CONFIG", "TYPES", "OBJECTS") if name in tables for key, _ in _rows(tables[name])}
         variables = dict(_rows(tables["ENVIRONMENT"])) if "ENVIRONMENT" in tables else {}
         return cls(frozenset(keys), {name: _first(row) for name, row in variables.items()})
 
@@ -76,7 +74,7 @@ def _of_keys(
     for key in sorted(asked):
         # A key of the guard that no workload asks for would still have to be refused.
         runs = runs_for_key(readers, key) or runs_for_any(readers)
-        if key.endswith((KEYS_PART, ANY_PART)):
+        if key.endswith((KEYS_PART, ANY_PART, TYPE_PART)):
             continue  # asked about the mapping
         kinds = {kind for kind, _ in facts.values.get(key, ())}
         if (f"{key}.{KEYS_PART}" if key else KEYS_PART) in facts.values:

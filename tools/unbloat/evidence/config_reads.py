@@ -30,6 +30,9 @@ UNKNOWN_KEY = "?"
 # Reads of a mapping itself, each like a key of its own: which keys it has, and whether it has any.
 KEYS_PART = "<keys>"
 ANY_PART = "<any>"
+# In the guard alone: of which type something is.
+TYPE_PART = "<type>"
+_LIST_WRITERS = "append clear extend insert pop remove reverse sort __setitem__ __delitem__ __iadd__".split()
 # What hands a call on with the arguments as they are: decorators like `torch.no_grad()`, and, to `forward` alone (a hook gets
 # others), `Module.__call__`.
 _DECORATORS = ("torch/utils/_contextlib.py",)
@@ -110,7 +113,7 @@ class ConfigReads:
         if importlib.util.find_spec("omegaconf") is None:
             yield
             return
-        from omegaconf import DictConfig
+        from omegaconf import DictConfig, ListConfig
 
         with ExitStack() as stack:
             for name, watch in (
@@ -126,6 +129,9 @@ class ConfigReads:
                 ("__deepcopy__", self._watch_copy),
             ):
                 stack.enter_context(mock.patch.object(DictConfig, name, watch(getattr(DictConfig, name))))
+            for name in _LIST_WRITERS:
+                if hasattr(ListConfig, name):
+                    stack.enter_context(mock.patch.object(ListConfig, name, self._watch_list_write(getattr(ListConfig, name))))
             length = mock.patch.object(DictConfig, "__bool__", self._watch_truth(DictConfig.__len__), create=True)
             stack.enter_context(length)
             yield
@@ -180,6 +186,17 @@ class ConfigReads:
                 with self.unnoticed():
                     self.writes.add(self._full_key(config, key))
             return original(config, key, *arguments, **options)
+
+        return write
+
+    def _watch_list_write(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """A list is read as a whole, so a change of an item changes what its key finds."""
+
+        def write(config: Any, *arguments: Any, **options: Any) -> Any:
+            if any(True for _ in self._frames()):
+                with self.unnoticed():
+                    self.writes.add(self._full_key(config, None))
+            return original(config, *arguments, **options)
 
         return write
 

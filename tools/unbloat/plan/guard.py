@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from unbloat.edit import Edit, InsertImport, InsertInFunction, Span
 from unbloat.evidence import Facts, Module, PinnedArgument
+from unbloat.evidence.config_reads import TYPE_PART
 from unbloat.evidence.functions import is_guarded
 from unbloat.evidence.support import type_of
 from unbloat.plan.guard_text import TEMPLATE, only
@@ -125,17 +126,16 @@ def guard_source(facts: Facts, removals: Sequence[Removal], checks: Iterable[Edi
     config = {key: (_pin(facts, key), _shown(keys[key])) for key in sorted(keys)}
     kinds = {key: (type_of(facts.values[key][0]), _shown(types[key])) for key in sorted(types.keys() - keys.keys())}
     environment = {name: (os.environ.get(name), _shown(variables[name])) for name in sorted(variables)}
-    of_objects = {key for key in config.keys() | kinds.keys() if facts.is_object(key)}
+    objects = {key: row for key, row in config.items() if facts.is_object(key)}
+    objects |= {f"{key}.{TYPE_PART}": row for key, row in kinds.items() if facts.is_object(key)}
+    config = {key: row for key, row in config.items() if not facts.is_object(key)}
+    kinds = {key: row for key, row in kinds.items() if not facts.is_object(key)}
     text = TEMPLATE.format(
-        config=_literal({key: row for key, row in config.items() if key not in of_objects}),
-        types=_literal({key: row for key, row in kinds.items() if key not in of_objects}),
-        objects=_literal({key: row for key, row in config.items() if key in of_objects}),
-        object_types=_literal({key: row for key, row in kinds.items() if key in of_objects}),
-        environment=_literal(environment),
+        config=_literal(config), types=_literal(kinds), objects=_literal(objects), environment=_literal(environment)
     )
     called = {word for edit in checks for word in re.findall(r"\w+", getattr(edit, "source", ""))}
-    needed = {"check"} if (config.keys() | kinds.keys()) - of_objects else set()
-    needed |= {"check_object"} if of_objects else set()
+    needed = {"check"} if config or kinds else set()
+    needed |= {"check_object"} if objects else set()
     return only(text, called | needed | ({"check_environment"} if environment else set()))
 
 

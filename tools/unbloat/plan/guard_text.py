@@ -11,6 +11,7 @@ Whoever asks for code that is not here any more is told so, and where the legacy
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 ABSENT = "<absent>"
 
@@ -23,15 +24,19 @@ TYPES = {types}
 # key of a config that is no OmegaConf container, from its parameter or class on: (pinned value, what went on its account)
 OBJECTS = {objects}
 
-# key of such a config: (pinned type, what went on its account); the value is free
-OBJECT_TYPES = {object_types}
-
 # name of an environment variable: (value, what went on its account)
 ENVIRONMENT = {environment}
 
 # Parts of a key that ask which keys a mapping has, and whether it has any.
 KEYS = "<keys>"
 ANY = "<any>"
+
+# The same, and of which type something is, of what is no OmegaConf container.
+PARTS = {{
+    "<keys>": lambda node: [str(key) for key in node],
+    "<any>": lambda node: len(node) > 0,
+    "<type>": lambda node: "absent" if node is ABSENT else type(node).__name__,
+}}
 
 
 def check(config, prefix=""):
@@ -53,15 +58,10 @@ def check(config, prefix=""):
 def check_object(config, prefix):
     """Raise `NotImplementedError` if `config`, which is found under `prefix`, asks for something stripped."""
     for key, (value, lines) in OBJECTS.items():
-        if key == prefix or key.startswith(prefix + "."):
-            found = _part(config, key[len(prefix) + 1 :])
+        if key.startswith(prefix + "."):
+            found = reduce(_part, key[len(prefix) + 1 :].split("."), config)
             if not _is_same(value, found):
                 raise _stripped(f"config key {{key!r}} is {{found!r}}", value, lines)
-    for key, (kind, lines) in OBJECT_TYPES.items():
-        if key == prefix or key.startswith(prefix + "."):
-            found = _part(config, key[len(prefix) + 1 :])
-            if ("absent" if found is ABSENT else type(found).__name__) != kind:
-                raise _stripped(f"config key {{key!r}} is {{found!r}}", kind, lines)
 
 
 def check_environment():
@@ -130,25 +130,16 @@ def _find(node, key):
     return node
 
 
-def _part(node, key):
-    for part in key.split(".") if key else ():
-        if part == KEYS and isinstance(node, dict):
-            node = [str(key) for key in node]
-        elif part == ANY and isinstance(node, dict):
-            node = len(node) > 0
-        elif isinstance(node, dict):
-            node = node[part] if part in node else ABSENT
-        else:
-            node = getattr(node, part, ABSENT)
-    return node
+def _part(node, name):
+    if name in PARTS:
+        return PARTS[name](node)
+    return node.get(name, ABSENT) if isinstance(node, dict) else getattr(node, name, ABSENT)
 
 
 def _is_same(value, found):
-    if type(found) is not type(value):
-        return False
-    if isinstance(value, list):
-        return len(found) == len(value) and all(map(_is_same, value, found))
-    return found == value or (found != found and value != value)
+    if isinstance(value, list) and isinstance(found, list):
+        return type(found) is list and len(found) == len(value) and all(map(_is_same, value, found))
+    return type(found) is type(value) and repr(found) == repr(value)
 
 
 def _kind(found):

@@ -27,8 +27,8 @@ from unbloat.evidence.flow.atoms import (
 )
 from unbloat.evidence.flow.calls import Calls, Definition, Passed, enclosing_function, is_bound, passed
 from unbloat.evidence.flow.containers import makes_empty, may_change
-from unbloat.evidence.flow.object_writes import ObjectWrites
 from unbloat.evidence.flow.times import is_read_at_one_time, varies
+from unbloat.evidence.flow.unseen_writes import UnseenWrites
 from unbloat.evidence.functions import children, default_of
 from unbloat.evidence.names import CONFIG_FUNCTIONS, FRAMEWORK_ATTRIBUTES, PURE_FUNCTIONS, PURE_METHODS, is_setting
 from unbloat.evidence.program import Module, Program
@@ -52,7 +52,7 @@ class Expressions(ABC):
         self._facts = facts
         self.calls = Calls(program, facts, files)
         self._written = frozenset(variables_written(program))
-        self._unseen_writes = ObjectWrites(program, facts)
+        self._unseen_writes = UnseenWrites(program, facts)
         self._sweep: dict[ast.expr, Source] = {}
         self._reads: dict[ast.Name, tuple[Scope | None, bool, bool]] = {}
 
@@ -179,7 +179,7 @@ class Expressions(ABC):
 
     def _may_vary(self, key: str) -> bool:
         """Whether the subject itself changes what a read of `key` finds."""
-        if key not in self._facts.values or (self._facts.is_object(key) and self._unseen_writes.reach(key)):
+        if key not in self._facts.values or self._unseen_writes.reach(key):
             return True
         if is_mapping(self._facts, key):
             return any(key == written or key.startswith(written + ".") for written in self._facts.writes)

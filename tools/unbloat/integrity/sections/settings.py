@@ -9,6 +9,7 @@ from typing import Any
 
 from unbloat.bundle.config import leaves, read_keys
 from unbloat.bundle.write import GUARDS, bundle_files, config_name, is_guard
+from unbloat.evidence.config_reads import TYPE_PART
 from unbloat.integrity.report import Check, Table, compared
 from unbloat.integrity.reproduction import Reproduction
 
@@ -44,12 +45,13 @@ def pins(found: Reproduction) -> Pins:
             for node in ast.parse(found.stripped[f"{found.subject.package}/{name}.py"]).body:
                 match node:
                     case ast.Assign(
-                        targets=[ast.Name(id=("CONFIG" | "TYPES" | "OBJECTS" | "OBJECT_TYPES") as table)],
+                        targets=[ast.Name(id=("CONFIG" | "TYPES" | "OBJECTS") as table)],
                         value=ast.Dict() as rows,
                     ):
                         tables[table] = _literal(rows)
-    values = {**tables.get("CONFIG", {}), **tables.get("OBJECTS", {})}
-    types = {**tables.get("TYPES", {}), **tables.get("OBJECT_TYPES", {})}
+    values, types = tables.get("CONFIG", {}), tables.get("TYPES", {})
+    for key, row in tables.get("OBJECTS", {}).items():
+        (types if key.endswith(TYPE_PART) else values)[key.removesuffix(f".{TYPE_PART}")] = row
     return Pins({key: row[0] for key, row in values.items()}, {key: row[0] for key, row in types.items()})
 
 

@@ -1,8 +1,9 @@
-"""Writes that may reach a config which is no OmegaConf container, on ways on which nobody sees it written.
+"""Writes that may reach a config on ways on which nobody sees it written.
 
-While a config is watched, what is written into it shows, whatever the value. Left are writes that go round what watches: by
-the methods of `dict` and `object` themselves, into a namespace that `vars` hands out, to a class, and through references from
-before the config came in. Those are judged by the names that they write.
+While a config is watched, what is written into it shows, whatever the value. Left are the body of a loop that stands on the
+line of its `for`, of which nobody knows whether it ran; and, for a config that is no OmegaConf container, writes that go
+round what watches: by the methods of `dict` and `object` themselves, into a namespace that `vars` hands out, to a class, and
+through references from before the config came in. They are judged by the names that they write.
 """
 
 from __future__ import annotations
@@ -20,22 +21,27 @@ _HARMLESS = PURE_METHODS | {"fromkeys"}
 _WRITERS = frozenset("pop setdefault __setitem__ __delitem__ __setattr__ __delattr__".split())
 
 
-class ObjectWrites:
-    """What of the configs that are watched may be written unseen."""
+class UnseenWrites:
+    """What of the configs may be written unseen."""
 
     def __init__(self, program: Program, facts: Facts) -> None:
         self._program, self._facts = program, facts
         self._names: set[str] = set()
         self._roots: set[str] = set()
         self._all = False
-        if facts.objects:
-            for module, node in program.walk():
+        self._in_lines: set[str] = set()
+        for module, node in program.walk():
+            if isinstance(node, ast.For) and node.body[0].lineno == node.lineno:
+                self._in_lines.update(name for part in node.body for inner in ast.walk(part) for name in _names(inner))
+            if facts.objects:
                 self._note(module, node)
 
     def reach(self, key: str) -> bool:
         """Whether a key, or a part of a config that it is in, may be written."""
         root, *parts = key.split(".")
-        return self._all or root in self._roots or not self._names.isdisjoint(parts)
+        if not self._in_lines.isdisjoint([root, *parts]):
+            return True
+        return self._facts.is_object(key) and (self._all or root in self._roots or not self._names.isdisjoint(parts))
 
     def _note(self, module: Module, node: ast.AST) -> None:
         match node:
@@ -113,6 +119,12 @@ class ObjectWrites:
 
     def _is_shadowed(self, module: Module, name: ast.Name) -> bool:
         return (module.scopes.of_name.get(name) or module.scope_of(name)).resolve(name.id) is not None
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Attribute(attr=name) | ast.Constant(value=str(name)):
+            yield name
 
 
 def _is_parsed(value: ast.expr | None) -> bool:
