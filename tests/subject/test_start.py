@@ -45,7 +45,18 @@ except ImportError:
 def lazy():
     import libcst
 """,
-    "fake/inner.py": b"import fake\n\n\ndef answer():\n    return 42\n",
+    "fake/inner.py": b"""\
+import fake
+
+
+def answer(config=None, *args, train_opts=(), adopts=False, **options):
+    return 42
+
+
+class Model:
+    def __init__(self, cfg, hparams):
+        pass
+""",
     "fake/tests/test_it.py": b"import pytest\n",
 }
 
@@ -72,6 +83,7 @@ def test_what_is_written_can_be_recorded(root: Path, capsys: pytest.CaptureFixtu
     assert (subject.package, subject.installed) == ("fake", "fake-dist==1.2")
     assert [workload.name for workload in subject.workloads] == ["work", "other"]
     assert subject.preload == ("numpy", "helpful.part")
+    assert subject.config_parameters == ("cfg", "config", "hparams", "train_opts")
     assert main(["record"]) == 0
     assert "work: " in capsys.readouterr().out
 

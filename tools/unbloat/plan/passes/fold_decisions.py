@@ -68,6 +68,21 @@ EXAMPLES = (
         config={"wide": True},
     ),
     Example(
+        "a check of a number stays, since the number may well be another one; a check of a flag goes",
+        before="""
+        def run(cfg):
+            assert cfg.size % 2 == 0
+            assert not cfg.strict
+            return cfg.size
+        """,
+        after="""
+        def run(cfg):
+            assert cfg.size % 2 == 0
+            return cfg.size
+        """,
+        config={"size": 4, "strict": False},
+    ),
+    Example(
         "data decides: nothing may go",
         before="""
         def run(cfg, values=(3, 1)):
