@@ -31,9 +31,9 @@ from unbloat.evidence.flow.atoms import (
 )
 from unbloat.evidence.flow.attributes import HARMLESS_DECORATORS, Attributes, is_one_presence, is_one_value
 from unbloat.evidence.flow.calls import Definition, Passed, passed
+from unbloat.evidence.flow.config_access import is_mapping
 from unbloat.evidence.flow.containers import is_changed, may_change
 from unbloat.evidence.flow.control import deciding
-from unbloat.evidence.flow.expressions import is_mapping
 from unbloat.evidence.flow.times import varies
 from unbloat.evidence.functions import default_of, is_guarded, own_nodes
 from unbloat.evidence.program import FUNCTIONS, Module, Program
