@@ -31,7 +31,7 @@ ENVIRONMENT = {environment}
 KEYS = "<keys>"
 ANY = "<any>"
 
-# The same, and of which type something is, of what is no OmegaConf container.
+# Parts of a key that ask what something is: which keys it has, whether it has any, and of which type it is.
 PARTS = {{
     "<keys>": lambda node: [str(key) for key in node],
     "<any>": lambda node: len(node) > 0,
