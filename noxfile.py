@@ -21,6 +21,7 @@ EXAMPLES = (
     "x_transformers",
     "pytorch_forecasting",
     "linformer",
+    "mambapy",
     "metric_learning",
     "performer",
     "tabnet",

@@ -92,3 +92,26 @@ def _statements(source: str) -> list[str]:
     parts = [part for part in ast.parse(source).body if getattr(part, "name", "") in ("Model", "run")]
     lines = [line for part in parts for line in ast.unparse(part).splitlines()]
     return [line for line in lines if line.strip() and "pinned" not in line]
+
+
+def test_what_is_made_anew_for_every_call_is_no_config(tmp_path: Path, server: Server) -> None:
+    module = """
+class Part:
+    def __init__(self, wide):
+        self.wide = wide
+
+
+def part(cfg, x):
+    return x * 2 if cfg.wide else x
+
+
+def run(cfg, x=1):
+    return sum(part(Part(False), x) for _ in range(cfg["size"]))
+"""
+    pinned = {size: ("dict", {"size": size}) for size in (3, 300)}
+    sources = {}
+    for size, config in pinned.items():
+        use = (config, ("run", "run", (4,), {}), ("object", {CLASS: "Part", "wide": False}), ("run", "part", (4,), {}))
+        sources[size] = compare_uses(Program(module, use, ()), tmp_path / str(size), server).sources
+    assert "'Part.wide': (False" in sources[3]["pkg/pinned.py"]
+    assert "Part.wide" not in sources[300].get("pkg/pinned.py", "")

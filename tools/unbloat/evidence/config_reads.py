@@ -32,6 +32,7 @@ KEYS_PART = "<keys>"
 ANY_PART = "<any>"
 # In the guard alone: of which type something is.
 TYPE_PART = "<type>"
+_MOST_WATCHED = 256
 _LIST_WRITERS = "append clear extend insert pop remove reverse sort __setitem__ __delitem__ __iadd__".split()
 # What hands a call on with the arguments as they are: decorators like `torch.no_grad()`, and, to `forward` alone (a hook gets
 # others), `Module.__call__`.
@@ -64,6 +65,8 @@ class ConfigReads:
             key = self._watched.key_of(config)
             if key is None and (not is_config(config) or (needs_twin(config) and not as_twin)):
                 return config
+            if key is None and len(self._came_in) == _MOST_WATCHED:
+                return config  # what is made anew for every call is no config
             name, held = root_name(parameter, config) if key is None else key, content(config)
             if "." not in name:
                 if [name, held] not in self.handed_in:
