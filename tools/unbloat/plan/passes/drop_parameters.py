@@ -130,17 +130,91 @@ EXAMPLES = (
             return _named(values), sizes, _least(values, values.pop())
         """,
     ),
+    Example(
+        "some code chooses by the parameters that a function has",
+        before="""
+        import inspect
+
+        def run(cfg, size=3):
+            options = {"size": size, "unit": 1}
+            known = inspect.signature(scaled).parameters
+            return scaled(**{name: value for name, value in options.items() if name in known}), plain(size, 1)
+
+        def scaled(size, unit=1):
+            return size * 2
+
+        def plain(size, unit=1):
+            return size * 2
+        """,
+        after="""
+        import inspect
+
+        def run(cfg, size=3):
+            options = {"size": size, "unit": 1}
+            known = inspect.signature(scaled).parameters
+            return scaled(**{name: value for name, value in options.items() if name in known}), plain(size)
+
+        def scaled(size, unit=1):
+            return size * 2
+
+        def plain(size):
+            return size * 2
+        """,
+    ),
 )
 
 _NAMESPACE = frozenset("locals vars dir eval exec".split())
+_SIGNATURES = frozenset("signature getfullargspec getargspec getcallargs".split())
 
 
 def propose(view: View) -> Iterator[Removal]:
     """Every parameter that is read nowhere and that nobody can miss."""
     calls = view.flow.calls
+    asked_for = _signatures_asked_for(view)
     for module, node in view.nodes():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and is_free(view, module, node):
-            yield from _unread(view, calls, module, node)
+            if asked_for.isdisjoint(_names(view, module, node)):
+                yield from _unread(view, calls, module, node)
+
+
+def _signatures_asked_for(view: View) -> frozenset[str]:
+    """The names of functions and classes of which some code asks which parameters they have, and may choose by them."""
+    found: set[str] = set()
+    for module, node in view.program.walk():
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name), args=[asked, *_]) if name in _SIGNATURES:
+                pass
+            case ast.Attribute(attr="__code__" | "__defaults__" | "__kwdefaults__" | "__signature__", value=asked):
+                pass
+            case _:
+                continue
+        if isinstance(asked, ast.Attribute):
+            found.add(asked.attr)
+        elif isinstance(asked, ast.Name) and view.program.definition(module, module.scope_of(asked), asked.id) is not None:
+            found.add(asked.id)
+        else:
+            found.update(_handed_about(view))
+    return frozenset(found)
+
+
+def _handed_about(view: View) -> Iterator[str]:
+    """The names that are used otherwise than to be called: what they stand for may be in any variable."""
+    for module, node in view.program.walk():
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()):
+                parent = module.parents[node]
+                if not isinstance(parent, ast.Call) or parent.func is not node:
+                    yield name
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) if node.decorator_list:
+                yield name
+
+
+def _names(view: View, module: Module, function: Definition) -> frozenset[str]:
+    """The names by which a function's signature can be asked for."""
+    owner = module.parents[function]
+    if not isinstance(owner, ast.ClassDef) or function.name != "__init__":
+        return frozenset({function.name})
+    return frozenset({function.name, *(relative.name for relative in view.program.family(owner))})
 
 
 def is_free(view: View, module: Module, function: Definition) -> bool:
