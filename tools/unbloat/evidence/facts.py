@@ -67,7 +67,7 @@ class Facts:
     foreign: frozenset[tuple[str, str, str]]
     """File, class and name of what a class overrides that a base from elsewhere has."""
     framework: frozenset[str]
-    """The names of everything that the bases from elsewhere have."""
+    """The names of everything that the bases from elsewhere have, and of the fields that their methods read or set."""
 
     @classmethod
     def merge(cls, runs: Mapping[str, Mapping[str, Any]]) -> Facts:

@@ -6,8 +6,10 @@ Runs in a process of its own; what leaves it is plain JSON, read by `unbloat.evi
 from __future__ import annotations
 
 import ast
+import dis
 import importlib.abc
 import importlib.machinery
+import inspect
 import math
 import sys
 import threading
@@ -30,6 +32,7 @@ _PLAIN = (bool, str, type(None))
 _NUMBERS = (int, float)
 _LONGEST_TEXT = 64
 _MOST_VALUES = 4
+_OF_ATTRIBUTES = frozenset("LOAD_ATTR LOAD_METHOD STORE_ATTR DELETE_ATTR".split())
 _CONTAINERS = (list, tuple, dict, set, frozenset, str, bytes, bytearray, range, deque, KeysView, ValuesView, ItemsView)
 
 
@@ -177,6 +180,19 @@ def _same(one: list[Any], other: list[Any]) -> bool:
     return one == other and type(one[1]) is type(other[1])
 
 
+def _fields_of_self(part: Any) -> Iterator[str]:
+    """The attributes of the object that a method of a class reads or sets by their names."""
+    function = inspect.unwrap(getattr(part, "fget", None) or getattr(part, "__func__", part))
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType) or not code.co_argcount:
+        return
+    is_self = False
+    for instruction in dis.get_instructions(code):
+        if is_self and instruction.opname in _OF_ATTRIBUTES:
+            yield str(instruction.argval)
+        is_self = instruction.opname.startswith("LOAD_FAST") and instruction.argval == code.co_varnames[0]
+
+
 class _Loader(importlib.machinery.SourceFileLoader):
     """Compiles the probed copy, never reads or writes bytecode files."""
 
@@ -237,8 +253,10 @@ class Observation:
                     self._note_class(vars(module)[PROBE].file, value)
 
     def _note_class(self, file: str, owner: type) -> None:
-        foreign = {name for base in owner.__mro__ if not self._is_own(base) for name in vars(base)}
-        self.framework |= {name for name in foreign if not name.startswith("__")}
+        bases = [base for base in owner.__mro__ if not self._is_own(base)]
+        foreign = {name for base in bases for name in vars(base)}
+        fields = {name for base in bases for part in vars(base).values() for name in _fields_of_self(part)}
+        self.framework |= {name for name in foreign | fields if not name.startswith("__")}
         self.foreign += [[file, owner.__qualname__, name] for name in sorted(foreign & vars(owner).keys())]
         for inner in list(vars(owner).values()):
             if isinstance(inner, type) and inner.__qualname__.startswith(owner.__qualname__ + "."):

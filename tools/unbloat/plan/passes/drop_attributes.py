@@ -159,6 +159,32 @@ EXAMPLES = (
         """,
     ),
     Example(
+        "a base from elsewhere reads what is stored over its own",
+        before="""
+        import json
+
+        class Wide(json.JSONEncoder):
+            def __init__(self):
+                super().__init__()
+                self.indent = 2
+                self.unread = 3
+
+        def run(cfg):
+            return Wide().encode([1])
+        """,
+        after="""
+        import json
+
+        class Wide(json.JSONEncoder):
+            def __init__(self):
+                super().__init__()
+                self.indent = 2
+
+        def run(cfg):
+            return Wide().encode([1])
+        """,
+    ),
+    Example(
         "`vars()` sees every attribute",
         before="""
         class Box:
