@@ -164,6 +164,7 @@ EXAMPLES = (
 )
 
 _NAMESPACE = frozenset("locals vars dir eval exec".split())
+_OF_SIGNATURE = frozenset("__code__ __defaults__ __kwdefaults__ __signature__".split())
 _SIGNATURES = frozenset("signature getfullargspec getargspec getcallargs".split())
 
 
@@ -184,7 +185,9 @@ def _signatures_asked_for(view: View) -> frozenset[str]:
         match node:
             case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name), args=[asked, *_]) if name in _SIGNATURES:
                 pass
-            case ast.Attribute(attr="__code__" | "__defaults__" | "__kwdefaults__" | "__signature__", value=asked):
+            case ast.Attribute(attr=name, value=asked) if name in _OF_SIGNATURE:
+                pass
+            case ast.Call(func=ast.Name(id="getattr"), args=[asked, ast.Constant(value=name), *_]) if name in _OF_SIGNATURE:
                 pass
             case _:
                 continue
