@@ -152,7 +152,6 @@ OBJECT = [
     "delattr(cfg, 'size'), vars(cfg)",
     "cfg.names.append('c'), cfg.names",
     "getattr(cfg, 'deep', None)",
-    "dir(cfg) == dir(copy.copy(cfg))",
 ]
 SETTINGS = [
     "cfg.double",
