@@ -605,4 +605,24 @@ CASES = (
         calls=(run(1),),
         other_calls=((run(4),),),
     ),
+    Case(
+        "a test whose type settles it, and which raises for another config where that is caught",
+        """
+        TABLE = {"first": 1}
+
+        def run(cfg, x=1):
+            out = []
+            try:
+                if isinstance(TABLE.get(cfg.mode) == 1, (list, tuple)):
+                    out.append("never")
+                out.append(x)
+                int("x")
+            except Exception:
+                out.append("caught")
+            return out
+        """,
+        {"mode": "first"},
+        configs=({"mode": {}}, {"mode": "second"}),
+        kind="arguments",
+    ),
 )

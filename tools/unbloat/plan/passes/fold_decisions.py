@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from unbloat.edit import DropFilter, DropStatement, Edit, KeepArm, KeepBranch, KeepOperands, Span, first_operand
 from unbloat.evidence import Module, Support, joined
+from unbloat.evidence.purity import only_asks
 from unbloat.evidence.support import type_of
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
@@ -313,11 +314,19 @@ def _outcome(view: View, module: Module, node: ast.stmt | ast.expr, test: ast.ex
 def _fold(view: View, module: Module, test: ast.expr, edit: Edit, outcome: bool, gone: list[ast.AST]) -> Removal | None:
     if not view.purity.is_pure(module, test):
         return None
-    support = view.flow.support(module, test)
+    support = joined([view.flow.support(module, test), _without_error(view, module, test)])
     if support is None:
         return None
     reason = f"`{ast.unparse(test)}` is always {'true' if outcome else 'false'}{_because(view, support)}"
     return Removal(module.file, edit, NAME, Evidence.PINNED, reason, Span.of(test), lines_of(gone), support)
+
+
+def _without_error(view: View, module: Module, test: ast.expr) -> Support | None:
+    """What it rests on that a test raises nothing, where that would be caught: everything in it, not what it comes to alone."""
+    if only_asks(test) or not view.catchers.caught(module, test, None):
+        return Support()
+    parts = [part for part in ast.walk(test) if isinstance(part, ast.expr)]
+    return joined(view.flow.config(module, part) for part in parts)
 
 
 def _freezes_numbers(view: View, support: Support) -> bool:
