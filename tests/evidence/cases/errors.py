@@ -625,4 +625,27 @@ CASES = (
         configs=({"mode": {}}, {"mode": "second"}),
         kind="arguments",
     ),
+    Case(
+        "code that no run reached chooses by the parameters of a function, and its error would be caught",
+        """
+        import inspect
+
+        def run(cfg, x=1):
+            try:
+                found = cfg["missing"]["use"]
+            except (AttributeError, KeyError, TypeError):
+                found = 0
+            except Exception:
+                known = inspect.signature(scaled).parameters
+                found = scaled(x, **{key: value for key, value in {"wide": True}.items() if key in known})
+            return found, scaled(x)
+
+        def scaled(x, wide=False):
+            if wide:
+                x = x + 10
+            return x * 2
+        """,
+        {"mode": "first"},
+        configs=({"missing": [3]},),
+    ),
 )
