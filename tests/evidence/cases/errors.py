@@ -626,6 +626,26 @@ CASES = (
         kind="arguments",
     ),
     Case(
+        "an operand whose type settles it, and which raises for another config where that is caught",
+        """
+        TABLE = {"first": 1}
+
+        def run(cfg, x=1):
+            out = []
+            try:
+                if isinstance(TABLE.get(cfg.mode) == 1, (list, tuple)) or x > 5:
+                    out.append("never")
+                out.append(x)
+                int("x")
+            except Exception:
+                out.append("caught")
+            return out
+        """,
+        {"mode": "first"},
+        configs=({"mode": {}}, {"mode": "second"}),
+        kind="arguments",
+    ),
+    Case(
         "code that no run reached chooses by the parameters of a function, and its error would be caught",
         """
         import inspect

@@ -282,7 +282,7 @@ def _operands(view: View, module: Module, node: ast.BoolOp) -> Iterator[tuple[Re
     # Only an unbroken run of operands from the left: each is reached because those before it let it be.
     for index, operand in enumerate(node.values[:-1]):
         outcome = _operand_outcome(view, module, node, index, operand)
-        found = view.flow.support(module, operand) if outcome is not None else None
+        found = _settled(view, module, operand) if outcome is not None else None
         if outcome is None or found is None or not view.is_heard(module.file, Span.of(operand), found):
             break
         support = support.and_(found)
@@ -314,19 +314,20 @@ def _outcome(view: View, module: Module, node: ast.stmt | ast.expr, test: ast.ex
 def _fold(view: View, module: Module, test: ast.expr, edit: Edit, outcome: bool, gone: list[ast.AST]) -> Removal | None:
     if not view.purity.is_pure(module, test):
         return None
-    support = joined([view.flow.support(module, test), _without_error(view, module, test)])
+    support = _settled(view, module, test)
     if support is None:
         return None
     reason = f"`{ast.unparse(test)}` is always {'true' if outcome else 'false'}{_because(view, support)}"
     return Removal(module.file, edit, NAME, Evidence.PINNED, reason, Span.of(test), lines_of(gone), support)
 
 
-def _without_error(view: View, module: Module, test: ast.expr) -> Support | None:
-    """What it rests on that a test raises nothing, where that would be caught: everything in it, not what it comes to alone."""
-    if only_asks(test) or not view.catchers.caught(module, test, None):
-        return Support()
+def _settled(view: View, module: Module, test: ast.expr) -> Support | None:
+    """The pins that settle a test; where its error would be caught, those of all that is in it, not of its outcome alone."""
+    support = view.flow.support(module, test)
+    if support is None or only_asks(test) or not view.catchers.caught(module, test, None):
+        return support
     parts = [part for part in ast.walk(test) if isinstance(part, ast.expr)]
-    return joined(view.flow.config(module, part) for part in parts)
+    return joined([support, *(view.flow.config(module, part) for part in parts)])
 
 
 def _freezes_numbers(view: View, support: Support) -> bool:
