@@ -176,7 +176,7 @@ class Catchers:
 
     @staticmethod
     def _is_variable(module: Module, node: ast.Name) -> bool:
-        holder = (module.scopes.of_name.get(node) or module.scope_of(node)).resolve(node.id)
+        holder = module.scope_of_name(node).resolve(node.id)
         return holder is not None and any(one.kind not in ("import", "def", "class") for one in holder.bindings[node.id])
 
     @cached_property

@@ -134,7 +134,9 @@ class ConfigReads:
                 stack.enter_context(mock.patch.object(DictConfig, name, watch(getattr(DictConfig, name))))
             for name in _LIST_WRITERS:
                 if hasattr(ListConfig, name):
-                    stack.enter_context(mock.patch.object(ListConfig, name, self._watch_list_write(getattr(ListConfig, name))))
+                    stack.enter_context(
+                        mock.patch.object(ListConfig, name, self._watch_write(getattr(ListConfig, name), of_whole=True))
+                    )
             length = mock.patch.object(DictConfig, "__bool__", self._watch_truth(DictConfig.__len__), create=True)
             stack.enter_context(length)
             yield
@@ -183,22 +185,14 @@ class ConfigReads:
 
         return whole
 
-    def _watch_write(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        def write(config: Any, key: Any, *arguments: Any, **options: Any) -> Any:
-            if any(True for _ in self._frames()):
-                with self.unnoticed():
-                    self.writes.add(self._full_key(config, key))
-            return original(config, key, *arguments, **options)
-
-        return write
-
-    def _watch_list_write(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """A list is read as a whole, so a change of an item changes what its key finds."""
+    def _watch_write(self, original: Callable[..., Any], *, of_whole: bool = False) -> Callable[..., Any]:
+        """A list is read as a whole, so a change of an item changes what its own key finds."""
 
         def write(config: Any, *arguments: Any, **options: Any) -> Any:
             if any(True for _ in self._frames()):
                 with self.unnoticed():
-                    self.writes.add(self._full_key(config, None))
+                    key = None if of_whole else arguments[0] if arguments else options["key"]
+                    self.writes.add(self._full_key(config, key))
             return original(config, *arguments, **options)
 
         return write

@@ -47,7 +47,7 @@ def _dotted(program: Program, module: Module, node: ast.expr) -> str:
         return f"{owner}.{node.attr}" if owner else ""
     if not isinstance(node, ast.Name):
         return ""
-    scope = module.scopes.of_name.get(node) or module.scope_of(node)
+    scope = module.scope_of_name(node)
     target = program.imported_module(module, scope, node.id)
     return target if isinstance(target, str) else ""
 

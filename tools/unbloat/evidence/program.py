@@ -53,6 +53,10 @@ class Module:
         assert isinstance(statement, ast.ImportFrom)
         return f"{absolute_name(self.name, self.file, statement)}.{alias.name}"
 
+    def scope_of_name(self, name: ast.Name) -> Scope:
+        """The scope in which a name is read or bound."""
+        return self.scopes.of_name.get(name) or self.scope_of(name)
+
     def scope_of(self, node: ast.AST) -> Scope:
         """The scope in which `node` is evaluated."""
         inner: ast.AST = node
@@ -184,6 +188,10 @@ class Program:
             return None
         return Callee(self.module_of[found[0]], found[0], bound=decorators != ["staticmethod"])
 
+    def self_class(self, module: Module, node: ast.AST) -> ast.ClassDef | None:
+        """The class of which an expression is `self`."""
+        return self.class_of_self(module, module.scope_of_name(node), node.id) if isinstance(node, ast.Name) else None
+
     def class_of_self(self, module: Module, scope: Scope, name: str) -> ast.ClassDef | None:
         """The class whose instance (or self) `name` is: the first parameter of a method, never rebound."""
         holder = scope.resolve(name)
@@ -251,13 +259,13 @@ class Program:
             def is_module(node: ast.expr, module: Module = module) -> bool:
                 if not isinstance(node, ast.Name):
                     return False
-                scope = module.scopes.of_name.get(node) or module.scope_of(node)
+                scope = module.scope_of_name(node)
                 return isinstance(self.imported_module(module, scope, node.id), Module)
 
             def is_self(node: ast.expr, module: Module = module) -> bool:
                 if not isinstance(node, ast.Name):
                     return False
-                scope = module.scopes.of_name.get(node) or module.scope_of(node)
+                scope = module.scope_of_name(node)
                 return self.class_of_self(module, scope, node.id) is not None
 
             patches.note(((node, module.parents.get(node)) for node in module.nodes), is_module, is_self)

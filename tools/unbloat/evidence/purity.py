@@ -86,7 +86,7 @@ class Purity:
         return self._dotted(module, node.func) in {"logging.getLogger", *self._contract.logging_setup}
 
     def _is_logger(self, module: Module, node: ast.Name) -> bool:
-        scope = module.scopes.of_name.get(node) or module.scope_of(node)
+        scope = module.scope_of_name(node)
         if self._program.imported_module(module, scope, node.id) == "logging":
             return True
         found = self._program.definition(module, scope, node.id)
@@ -207,7 +207,7 @@ class Purity:
             return f"{owner}.{node.attr}" if owner else ""
         if not isinstance(node, ast.Name):
             return ""
-        scope = module.scopes.of_name.get(node) or module.scope_of(node)
+        scope = module.scope_of_name(node)
         target = self._program.imported_module(module, scope, node.id)
         if isinstance(target, Module):
             return target.name

@@ -263,7 +263,7 @@ def _asked_of_modules(module: Module) -> tuple[frozenset[tuple[str, str]], froze
             owner, _, last = module.imported_name(node).rpartition(".")
             imported.add((owner, last))
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            scope = module.scopes.of_name.get(node.value) or module.scope_of(node.value)
+            scope = module.scope_of_name(node.value)
             holder = scope.resolve(node.value.id)
             for binding in holder.bindings[node.value.id] if holder is not None else ():
                 if binding.kind == "import":

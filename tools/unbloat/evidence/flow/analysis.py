@@ -355,7 +355,7 @@ class Flow(Attributes):
         """Whether an argument is another one in the next pass of a loop: which pass gets to a decision may be up to data."""
         for part in ast.walk(argument):
             if isinstance(part, ast.Name):
-                holder = (module.scopes.of_name.get(part) or module.scope_of(part)).resolve(part.id)
+                holder = module.scope_of_name(part).resolve(part.id)
                 if holder is not None and varies(module, holder, part):
                     return True
         return False

@@ -169,7 +169,7 @@ class Attributes(Expressions):
 
     def _owners(self, module: Module, node: ast.expr) -> list[ast.ClassDef] | None:
         if isinstance(node, ast.Name):
-            owner = self._self_class(module, node) or self._class_named(module, node)
+            owner = self._program.self_class(module, node) or self._class_named(module, node)
             if owner is not None:
                 return [owner]
         return self._stores.classes_of(module, node)

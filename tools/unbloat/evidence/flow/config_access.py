@@ -27,10 +27,6 @@ class ConfigAccess(ABC):
     def source(self, module: Module, node: ast.expr) -> Source:
         """What an expression rests on."""
 
-    @abstractmethod
-    def _self_class(self, module: Module, node: ast.Name) -> ast.ClassDef | None:
-        """The class of which a name is `self`."""
-
     def _config_read(self, module: Module, node: ast.expr) -> Source | None:
         """An access that the runs saw read the pinned config by itself, and nothing else."""
         if not isinstance(node, ast.Attribute | ast.Subscript | ast.Call) or getattr(node, "inserted", False):
@@ -85,7 +81,7 @@ class ConfigAccess(ABC):
         """Whether a config is in a field that only a base from elsewhere stores (Lightning's `hparams`)."""
         if not isinstance(base, ast.Attribute) or not isinstance(base.value, ast.Name):
             return False
-        owner = self._self_class(module, base.value)
+        owner = self._program.self_class(module, base.value)
         return owner is not None and base.attr == "hparams" and self._program.has_foreign_base(owner)
 
     def _keys_read(self, module: Module, node: ast.expr) -> Source:

@@ -155,20 +155,16 @@ class Expressions(ConfigAccess):
         return found if isinstance(found, ast.ClassDef) else None
 
     def _definition(self, module: Module, node: ast.Name) -> ast.AST | None:
-        scope = module.scopes.of_name.get(node) or module.scope_of(node)
+        scope = module.scope_of_name(node)
         found = self._program.definition(module, scope, node.id)
         return found[1].node if found is not None else None
-
-    def _self_class(self, module: Module, node: ast.Name) -> ast.ClassDef | None:
-        scope = module.scopes.of_name.get(node) or module.scope_of(node)
-        return self._program.class_of_self(module, scope, node.id)
 
     def _member(self, module: Module, node: ast.Attribute) -> Source:
         if node.attr in FRAMEWORK_ATTRIBUTES:
             return DYNAMIC
         base = node.value
         if isinstance(base, ast.Name):
-            scope = module.scopes.of_name.get(base) or module.scope_of(base)
+            scope = module.scope_of_name(base)
             target = self._program.imported_module(module, scope, base.id)
             if isinstance(target, Module):
                 return (
@@ -293,7 +289,7 @@ class Expressions(ConfigAccess):
         """Whether an expression names a container that was made empty; whether somebody filled it, its content says."""
         if not isinstance(node, ast.Name):
             return False
-        holder = (module.scopes.of_name.get(node) or module.scope_of(node)).resolve(node.id)
+        holder = module.scope_of_name(node).resolve(node.id)
         values = [one.value for one in holder.bindings[node.id]] if holder is not None else []
         return len(values) == 1 and values[0] is not None and makes_empty(values[0])
 
@@ -366,7 +362,7 @@ class Expressions(ConfigAccess):
             return f"{owner}.{node.attr}" if owner else ""
         if not isinstance(node, ast.Name):
             return ""
-        scope = module.scopes.of_name.get(node) or module.scope_of(node)
+        scope = module.scope_of_name(node)
         target = self._program.imported_module(module, scope, node.id)
         return target if isinstance(target, str) else ""
 
@@ -378,7 +374,7 @@ def is_unseen(node: ast.expr) -> bool:
 
 def _read_of(module: Module, node: ast.Name) -> tuple[Scope | None, bool, bool]:
     """The scope that holds a variable, whether it has one value wherever it is read, and whether that varies by passes."""
-    scope = module.scopes.of_name.get(node) or module.scope_of(node)
+    scope = module.scope_of_name(node)
     holder = scope.resolve(node.id)
     if holder is None or not is_read_at_one_time(module, holder, node):
         return holder, False, False

@@ -101,7 +101,7 @@ class Stores:
         if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name | ast.Attribute):
             return None
         if isinstance(node.value, ast.Name):
-            scope = module.scopes.of_name.get(node.value) or module.scope_of(node.value)
+            scope = module.scope_of_name(node.value)
             owner = self._program.class_of_self(module, scope, node.value.id)
             owners = [owner] if owner is not None else None
         else:
@@ -134,7 +134,7 @@ class Stores:
         for where, node in self._program.walk():
             if not isinstance(node, ast.Name) or node.id != owner.name or not isinstance(node.ctx, ast.Load):
                 continue
-            scope = where.scopes.of_name.get(node) or where.scope_of(node)
+            scope = where.scope_of_name(node)
             definition = self._program.definition(where, scope, node.id)
             if definition is None or definition[1].node is not owner:
                 continue
@@ -227,7 +227,7 @@ class Stores:
             [name.value] if isinstance(name, ast.Constant) else sorted(self._facts.names.get((module.file, Span.of(name)), ()))
         )
         if not isinstance(name, ast.Constant):
-            self._computed.append((module, name, self._class_of(module, base)))
+            self._computed.append((module, name, self._program.self_class(module, base)))
         for one in names:
             self._of_anybody.setdefault(str(one), []).append(Store(module, node, module.statement_of(node), None))
 
@@ -236,16 +236,9 @@ class Stores:
         family = self._program.family(owner)
         return [(module, name) for module, name, of in self._computed if of is None or of in family]
 
-    def _class_of(self, module: Module, base: ast.expr) -> ast.ClassDef | None:
-        """The class of `self`."""
-        if not isinstance(base, ast.Name):
-            return None
-        scope = module.scopes.of_name.get(base) or module.scope_of(base)
-        return self._program.class_of_self(module, scope, base.id)
-
     def _open(self, module: Module, base: ast.expr) -> None:
         """Anything may be stored in such an object."""
-        owner = self._class_of(module, base)
+        owner = self._program.self_class(module, base)
         if owner is None:
             self._all_open = True
         else:

@@ -20,7 +20,7 @@ def is_read_at_one_time(module: Module, holder: Scope, node: ast.Name) -> bool:
     bindings = holder.bindings[node.id]
     if len(bindings) == 1 or _are_one_constant(bindings) or not holder.is_function:
         return True
-    reader = module.scopes.of_name.get(node) or module.scope_of(node)
+    reader = module.scope_of_name(node)
     while reader.is_comprehension and reader.parent is not None and reader is not holder:
         reader = reader.parent
     if reader is not holder:

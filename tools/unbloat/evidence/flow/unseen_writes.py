@@ -70,10 +70,10 @@ class UnseenWrites:
 
     def _note_namespace(self, module: Module, base: ast.expr) -> None:
         """`vars(cfg)` in the hands of somebody who may write to it."""
-        if (owner := self._own_class(module, base)) is not None:
+        if (owner := self._program.self_class(module, base)) is not None:
             self._roots.update(one.name for one in self._program.family(owner))
             return
-        scope = module.scopes.of_name.get(base) or module.scope_of(base) if isinstance(base, ast.Name) else None
+        scope = module.scope_of_name(base) if isinstance(base, ast.Name) else None
         holder = scope.resolve(base.id) if scope is not None and isinstance(base, ast.Name) else None
         bindings = holder.bindings[base.id] if holder is not None and isinstance(base, ast.Name) else []
         if bindings and all(_is_parsed(binding.value) for binding in bindings):
@@ -95,20 +95,13 @@ class UnseenWrites:
 
     def _is_construction(self, module: Module, node: ast.AST, base: ast.expr) -> bool:
         """Whether an object is written that is no config: one of another class, or one that is just being made."""
-        owner = self._own_class(module, base)
+        owner = self._program.self_class(module, base)
         if owner is None:
             return False
         classes = {one.name for one in self._program.family(owner)}
         function = module.enclosing(node, FUNCTIONS)
         making = isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and function.name in CONSTRUCTION
         return making or classes.isdisjoint(self._facts.classes_of_objects)
-
-    def _own_class(self, module: Module, base: ast.expr) -> ast.ClassDef | None:
-        """The class of `self`."""
-        if not isinstance(base, ast.Name):
-            return None
-        scope = module.scopes.of_name.get(base) or module.scope_of(base)
-        return self._program.class_of_self(module, scope, base.id)
 
     def _texts(self, module: Module, node: ast.expr) -> Iterator[str]:
         """The names that an expression was seen to give."""
@@ -118,7 +111,7 @@ class UnseenWrites:
             yield from self._facts.names.get((module.file, Span.of(node)), ())
 
     def _is_shadowed(self, module: Module, name: ast.Name) -> bool:
-        return (module.scopes.of_name.get(name) or module.scope_of(name)).resolve(name.id) is not None
+        return module.scope_of_name(name).resolve(name.id) is not None
 
 
 def _names(node: ast.AST) -> Iterator[str]:

@@ -270,7 +270,7 @@ def _config_looked_at(view: View, module: Module, node: ast.AST) -> str | None:
             shown = parent.args[0]
         case _:
             return None
-    holder = (module.scopes.of_name.get(shown) or module.scope_of(shown)).resolve(shown.id)
+    holder = module.scope_of_name(shown).resolve(shown.id)
     if holder is None or not isinstance(holder.node, FUNCTIONS):
         return None
     if [binding.kind for binding in holder.bindings[shown.id]] != ["parameter"]:
