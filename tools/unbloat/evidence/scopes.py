@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from unbloat.edit.edits import Span
+
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 ScopeNode: TypeAlias = ast.Module | ast.ClassDef | Function | Comprehension
@@ -94,6 +96,20 @@ def parameters(function: Function) -> list[ast.arg]:
     arguments = function.args
     named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     return named + [extra for extra in (arguments.vararg, arguments.kwarg) if extra is not None]
+
+
+def lost_names(before: ModuleScopes, after: ModuleScopes) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, str]]:
+    """Functions of `after` with names that they still read, that were local to them in `before` and no longer are."""
+    legacy = {Span.of(node): scope for node, scope in before.functions()}
+    for node, scope in after.functions():
+        if (origin := legacy.get(Span.of(node))) is not None:
+            for name in sorted(scope.reads):
+                if _holds(origin, name) and not _holds(scope, name):
+                    yield node, name
+
+
+def _holds(scope: Scope, name: str) -> bool:
+    return name in scope.bindings and name not in scope.declared_global | scope.declared_nonlocal
 
 
 def _settle_declarations(builder: _Builder) -> None:

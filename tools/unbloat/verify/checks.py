@@ -10,7 +10,7 @@ from pyflakes import checker, messages
 
 from unbloat.edit import Span
 from unbloat.evidence.program import Program
-from unbloat.evidence.scopes import Scope
+from unbloat.evidence.scopes import lost_names
 
 
 def faults(legacy: Mapping[str, ast.Module], candidate: Mapping[str, ast.Module], sources: Mapping[str, str]) -> list[str]:
@@ -54,20 +54,14 @@ def undefined_names(tree: ast.Module) -> list[str]:
 
 def _scope_faults(before: Program, after: Program, file: str) -> Iterator[str]:
     """Names that were local and no longer are, and functions that stopped being generators."""
-    legacy = {Span.of(node): (node, scope) for node, scope in before.modules[file].scopes.functions()}
-    for node, scope in after.modules[file].scopes.functions():
+    old, new = before.modules[file].scopes, after.modules[file].scopes
+    for node, name in lost_names(old, new):
+        yield f"{node.lineno}: `{name}` is no longer local to `{node.name}`"
+    legacy = {Span.of(node): node for node, _ in old.functions()}
+    for node, _ in new.functions():
         origin = legacy.get(Span.of(node))
-        if origin is None:
-            continue
-        for name in sorted(scope.reads):
-            if _holds(origin[1], name) and not _holds(scope, name):
-                yield f"{node.lineno}: `{name}` is no longer local to `{node.name}`"
-        if _is_generator(origin[0]) and not _is_generator(node) and not _is_wire(node):
+        if origin is not None and _is_generator(origin) and not _is_generator(node) and not _is_wire(node):
             yield f"{node.lineno}: `{node.name}` is no longer a generator"
-
-
-def _holds(scope: Scope, name: str) -> bool:
-    return name in scope.bindings and name not in scope.declared_global | scope.declared_nonlocal
 
 
 def _is_wire(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

@@ -76,7 +76,8 @@ def propose(view: View) -> Iterator[Removal]:
             leaver = next((index for index, statement in enumerate(block) if _leaves(statement)), None)
             if leaver is None:
                 continue
-            for statement in block[leaver + 1 :]:
+            # The last one first: should a part of these be tried alone, nothing is read that is bound no more.
+            for statement in reversed(block[leaver + 1 :]):
                 yield Removal(
                     module.file,
                     DropStatement(Span.of(statement)),

@@ -14,8 +14,8 @@ import ast
 import json
 from collections.abc import Iterator
 
-from unbloat.edit import CutTry, Edit, ReplaceExpression, Span, Tripwire, first_operand
-from unbloat.evidence import LOUD, Module
+from unbloat.edit import CutTry, ReplaceExpression, Span, Tripwire, first_operand
+from unbloat.evidence import Module
 from unbloat.evidence.instrument import Site
 from unbloat.plan.blocks import blocks_of
 from unbloat.plan.example import Example
@@ -23,6 +23,7 @@ from unbloat.plan.guard import UNSEEN
 from unbloat.plan.lines import lines_of
 from unbloat.plan.removal import Evidence, Removal
 from unbloat.plan.view import View
+from unbloat.plan.wires import is_worth_a_wire, standing
 
 NAME = "trip unseen code"
 
@@ -227,36 +228,34 @@ EXAMPLES = (
         """,
         config={"missing": None},
     ),
+    Example(
+        "what alone binds a name that is still read stays",
+        before="""
+        def run(cfg, text="7"):
+            try:
+                text = cfg.missing.size
+                size = text.strip()
+            except AttributeError:
+                pass
+            return [size] if cfg.exact else text
+        """,
+        after="""
+        def run(cfg, text="7"):
+            try:
+                text = cfg.missing.size
+                size = text.strip()
+            except AttributeError:
+                pass
+            return [size] if cfg.exact else text
+        """,
+        config={"missing": None, "exact": False},
+    ),
 )
 
 
 def propose(view: View) -> Iterator[Removal]:
-    """Every wire that somebody would hear, once all of them are there."""
-    wires = [wire for module in view.own_modules() for wire in _wires(view, module)]
-    while wires and (kept := _heard(view, wires)) != wires:
-        wires = kept  # what stays unseen without a wire may reach others
-    yield from wires
-
-
-def _heard(view: View, wires: list[Removal]) -> list[Removal]:
-    """The wires whose errors would surface if these were all that there are."""
-    edits: dict[str, list[Edit]] = {}
-    for wire in wires:
-        edits.setdefault(wire.file, []).append(wire.edit)
-    after = view.after(edits)
-    places = {
-        (module.file, node.lineno, node.col_offset): node
-        for module in after.own_modules()
-        for node in module.nodes
-        if isinstance(node, ast.stmt | ast.expr) and getattr(node, "inserted", False)
-    }
-    kept = []
-    for wire in wires:
-        # A wire inside of what another one takes away is not there any more.
-        node = places.get((wire.file, wire.place.line, wire.place.column))
-        if node is not None and not after.catchers.caught(after.program.modules[wire.file], node, LOUD):
-            kept.append(wire)
-    return kept
+    """Every wire that somebody would hear and that leaves no name unbound, once all of them are there."""
+    yield from standing(view, [wire for module in view.own_modules() for wire in _wires(view, module)])
 
 
 def _wires(view: View, module: Module) -> Iterator[Removal]:
@@ -279,7 +278,7 @@ def _wires_of(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Remov
     facts, file = view.facts, module.file
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
-            if not facts.outcomes(file, Span.of(node), "function").true and _is_worth_a_wire(node.body):
+            if not facts.outcomes(file, Span.of(node), "function").true and is_worth_a_wire(node.body):
                 yield _wire(view, module, node, "body", node.body, f"no workload called `{node.name}`"), [*node.body]
         case ast.If() | ast.While():
             outcome = facts.outcomes(file, Span.of(node), type(node).__name__.lower()).only
@@ -289,12 +288,12 @@ def _wires_of(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Remov
             reason = f"`{ast.unparse(node.test)}` was always {'true' if outcome else 'false'}"
             if outcome and not untaken and isinstance(node, ast.If) and (behind := _behind(view, module, node)):
                 yield _wire(view, module, node, "orelse", behind, reason), []
-            if untaken and _is_worth_a_wire(untaken):
+            if untaken and is_worth_a_wire(untaken):
                 yield _wire(view, module, node, branch, untaken, reason), [*untaken]
         case ast.For() | ast.AsyncFor():
             first = node.body[0]
             reached = facts.executed(file, node.lineno) and first.lineno > node.iter.lineno
-            if reached and not _ran(view, module, first) and _is_worth_a_wire(node.body):
+            if reached and not _ran(view, module, first) and is_worth_a_wire(node.body):
                 yield _wire(view, module, node, "body", node.body, f"`{ast.unparse(node.iter)}` was always empty"), [*node.body]
         case ast.Try():
             yield from _cut(view, module, node)
@@ -332,7 +331,7 @@ def _cut(view: View, module: Module, node: ast.Try) -> Iterator[tuple[Removal, l
     branches = [*statement.body, *statement.orelse] if isinstance(statement, ast.If) else []
     test_only = bool(branches) and not any(_ran(view, module, part) for part in branches)
     gone = [*(branches if test_only else []), *node.body[last + 1 :], *node.orelse]
-    if not _is_worth_a_wire(gone):
+    if not is_worth_a_wire(gone):
         return
     lines = lines_of(gone)
     edit = CutTry(Span.of(node), Span.of(statement), test_only, _message(module, lines))
@@ -361,7 +360,7 @@ def _behind(view: View, module: Module, node: ast.If) -> list[ast.stmt]:
         if node in block:
             behind = block[block.index(node) + 1 :]
             ran = any(_ran(view, module, part) for part in behind)
-            return behind if not ran and _is_worth_a_wire(behind) else []
+            return behind if not ran and is_worth_a_wire(behind) else []
     return []
 
 
@@ -376,26 +375,6 @@ def _arm(module: Module, arm: ast.expr) -> Iterator[tuple[Removal, list[ast.AST]
     edit = ReplaceExpression(place, source)
     reason = f"`{ast.unparse(arm)}` was never evaluated"
     yield Removal(module.file, edit, NAME, Evidence.UNSEEN, reason, place, lines_of([arm])), [arm]
-
-
-def _is_worth_a_wire(block: list[ast.stmt]) -> bool:
-    """What raises without a choice, or does nothing, is as loud and as short as a wire."""
-    statements = [part for part in block if not _is_idle(part)]
-    if not statements or any(getattr(part, "inserted", False) for part in statements):
-        return False
-    return not isinstance(statements[-1], ast.Raise) or any(map(_leaves, statements[:-1]))
-
-
-def _is_idle(statement: ast.stmt) -> bool:
-    """`pass`, a docstring or `...`."""
-    return isinstance(statement, ast.Pass) or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
-
-
-def _leaves(statement: ast.stmt) -> bool:
-    """Whether a statement may leave its block, so that an error behind it is not sure to be raised."""
-    return any(
-        isinstance(part, ast.Return | ast.Break | ast.Continue | ast.Yield | ast.YieldFrom) for part in ast.walk(statement)
-    )
 
 
 def _wire(view: View, module: Module, node: ast.stmt, branch: str, untaken: list[ast.stmt], reason: str) -> Removal:
