@@ -269,4 +269,25 @@ CASES = (
         calls=(run([1, 2]),),
         other_calls=((run([1, 2], 4),),),
     ),
+    Case(
+        "two functions that call each other, only one of which keeps book",
+        """
+        BOOK = {"sum": 0}
+
+        def visit(node):
+            BOOK["sum"] = BOOK["sum"] + node + 1
+            if node:
+                descend(node)
+
+        def descend(node):
+            return visit(node - 1)
+
+        def run(cfg, x=2):
+            BOOK["sum"] = 0
+            done = visit(0)
+            found = descend(x)
+            return [BOOK["sum"]] if x > 5 else 0
+        """,
+        other_calls=((run(7),),),
+    ),
 )

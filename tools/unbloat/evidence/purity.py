@@ -11,6 +11,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from unbloat.edit.edits import Span
+from unbloat.evidence.circular import Circular
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.functions import own_nodes
 from unbloat.evidence.instrument import CONSUMERS, consumes
@@ -46,7 +47,7 @@ class Purity:
         self._program = program
         self._facts = facts
         self._contract = contract
-        self._functions: dict[Function, bool] = {}
+        self._functions: Circular[Function] = Circular(self._judge)
         self._checking: dict[Function, bool] = {}
         self._called: dict[Function, list[Callee]] = {}
         self._functions_named: dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
@@ -216,11 +217,8 @@ class Purity:
     # -- functions ----------------------------------------------------------------------------------------------
 
     def is_pure_function(self, function: Function) -> bool:
-        """Whether calling a function of the subject leaves no trace; recursion is given the benefit."""
-        if function not in self._functions:
-            self._functions[function] = True
-            self._functions[function] = self._is_engineering(function) or self._judge(function)
-        return self._functions[function]
+        """Whether calling a function of the subject leaves no trace."""
+        return self._functions(function)
 
     def _is_engineering(self, function: Function) -> bool:
         """Whether the contract says that nobody asks for what a function does."""
@@ -274,6 +272,8 @@ class Purity:
         return [callee for callee in found if callee is not None and not self._is_engineering(callee.function)]
 
     def _judge(self, function: Function) -> bool:
+        if self._is_engineering(function):
+            return True
         module = self._program.module_of[function]
         if isinstance(function, ast.Lambda):
             return self.is_pure(module, function.body)

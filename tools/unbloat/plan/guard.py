@@ -40,6 +40,13 @@ def guard_edits(view: View, removals: Sequence[Removal]) -> dict[str, list[Edit]
     package = next(iter(view.program.modules)).partition("/")[0]
     guard = guard_module(package, view.program.modules.keys() | view.program.strangers.keys())
     pinned_config = any(removal.support.keys or removal.support.types for removal in removals)
+    pinned: dict[tuple[str, Span], dict[PinnedArgument, list[Removal]]] = {}
+    on_environment: dict[str, list[Span]] = {}
+    for removal in removals:
+        for pin in removal.support.arguments:
+            pinned.setdefault((pin.file, pin.function), {}).setdefault(pin, []).append(removal)
+        if removal.support.environment:
+            on_environment.setdefault(removal.file, []).append(removal.place)
     for file in sorted(view.files):
         module = view.program.modules[file]
         name = _ALIAS if any(guard in scope.bindings for scope in module.scopes.by_node.values()) else guard
@@ -47,15 +54,15 @@ def guard_edits(view: View, removals: Sequence[Removal]) -> dict[str, list[Edit]
         for function, _ in module.scopes.functions():
             if pinned_config:
                 found += _config_checks(view.facts, module, function, name)
-            found += _argument_checks(file, function, name, removals)
-            found += _environment_checks(file, function, name, removals)
+            found += _argument_checks(function, name, pinned.get((file, Span.of(function)), {}))
+            if any(Span.of(function).holds(place) for place in on_environment.get(file, ())):
+                found.append(InsertInFunction(Span.of(function), f"{name}.check_environment()"))
         named = {node.id for node in module.nodes if isinstance(node, ast.Name)}
         wires = [alias for alias in (UNSEEN, FORBID, REQUIRE) if alias in named]
         if wires:
             parts = ", ".join(f"{alias.removeprefix('unbloat_')} as {alias}" for alias in wires)
             edits[file] = [InsertImport(f"from {package}.{guard} import {parts}")]
-        environment = any(removal.file == file and removal.support.environment for removal in removals)
-        if found or environment:  # importing the module checks the environment
+        if found or file in on_environment:  # importing the module checks the environment
             alias = f" as {name}" if name != guard else ""
             edits.setdefault(file, []).extend([InsertImport(f"from {package} import {guard}{alias}"), *found])
     return edits
@@ -74,14 +81,9 @@ def _config_checks(facts: Facts, module: Module, function: ast.FunctionDef | ast
 
 
 def _argument_checks(
-    file: str, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str, removals: Sequence[Removal]
+    function: ast.FunctionDef | ast.AsyncFunctionDef, name: str, gone: Mapping[PinnedArgument, Sequence[Removal]]
 ) -> list[Edit]:
     there = {argument.arg for argument in ast.walk(function.args) if isinstance(argument, ast.arg)}
-    gone: dict[PinnedArgument, list[Removal]] = {}
-    for removal in removals:
-        for pin in removal.support.arguments:
-            if (pin.file, pin.function) == (file, Span.of(function)):
-                gone.setdefault(pin, []).append(removal)
     others = function.args.kwarg
     lost = sorted({pin.name for pin in gone} - there)
     refusals: list[Edit] = []
@@ -99,15 +101,6 @@ def _check_of(pin: PinnedArgument) -> str:
     if not pin.values:
         return f"check_given({pin.name!r}, {pin.name}, "
     return f"check_argument({pin.name!r}, {pin.name}, {pin.values!r}, "
-
-
-def _environment_checks(
-    file: str, function: ast.FunctionDef | ast.AsyncFunctionDef, name: str, removals: Sequence[Removal]
-) -> list[Edit]:
-    place = Span.of(function)
-    if any(one.file == file and one.support.environment and place.holds(one.place) for one in removals):
-        return [InsertInFunction(place, f"{name}.check_environment()")]
-    return []
 
 
 def guard_source(facts: Facts, removals: Sequence[Removal], checks: Iterable[Edit]) -> str:

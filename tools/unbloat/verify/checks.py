@@ -10,7 +10,7 @@ from pyflakes import checker, messages
 
 from unbloat.edit import Span
 from unbloat.evidence.program import Program
-from unbloat.evidence.scopes import lost_names
+from unbloat.evidence.scopes import ModuleScopes, lost_names
 
 
 def faults(legacy: Mapping[str, ast.Module], candidate: Mapping[str, ast.Module], sources: Mapping[str, str]) -> list[str]:
@@ -27,7 +27,7 @@ def faults(legacy: Mapping[str, ast.Module], candidate: Mapping[str, ast.Module]
         return found
     before, after = Program(legacy), Program(candidate)
     for file in sources.keys() & legacy.keys():
-        found += [f"{file}:{fault}" for fault in _scope_faults(before, after, file)]
+        found += [f"{file}:{fault}" for fault in _scope_faults(before.modules[file].scopes, after.modules[file].scopes)]
     return found + list(_lost_imports(before, after))
 
 
@@ -52,9 +52,13 @@ def undefined_names(tree: ast.Module) -> list[str]:
     ]
 
 
-def _scope_faults(before: Program, after: Program, file: str) -> Iterator[str]:
+@lru_cache(maxsize=256)
+def _scope_faults(old: ModuleScopes, new: ModuleScopes) -> tuple[str, ...]:
     """Names that were local and no longer are, and functions that stopped being generators."""
-    old, new = before.modules[file].scopes, after.modules[file].scopes
+    return tuple(_found_scope_faults(old, new))
+
+
+def _found_scope_faults(old: ModuleScopes, new: ModuleScopes) -> Iterator[str]:
     for node, name in lost_names(old, new):
         yield f"{node.lineno}: `{name}` is no longer local to `{node.name}`"
     legacy = {Span.of(node): node for node, _ in old.functions()}

@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from unbloat.edit.edits import Span
+from unbloat.evidence.circular import Circular
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.flow.calls import Calls, Definition
 from unbloat.evidence.program import FUNCTIONS, Module, Program
@@ -46,7 +47,7 @@ class Stores:
         self._open_families: set[ast.ClassDef] = set()
         self._all_open = False
         self._classes: dict[str, ast.ClassDef] = {}
-        self._building: dict[ast.AST, bool] = {}
+        self._building: Circular[Definition] = Circular(self._only_builds)
         self._known: dict[tuple[ast.ClassDef, str], list[Store] | None] = {}
         self._constructions: dict[ast.ClassDef, list[tuple[Module, ast.Call]] | None] = {}
         for module, node in program.walk():
@@ -83,18 +84,18 @@ class Stores:
         if isinstance(function, ast.Lambda):
             return False
         assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        if function not in self._building:
-            self._building[function] = True
-            self._building[function] = function.name in CONSTRUCTION or (
-                not self._calls.is_external(module, function)
-                and all(
-                    call is not None
-                    and self._builds(where, where.enclosing(call, FUNCTIONS))
-                    and where.enclosing(call, FUNCTIONS) is not None
-                    for where, call in self._calls.callers(module, function)
-                )
-            )
-        return self._building[function]
+        return self._building(function)
+
+    def _only_builds(self, function: Definition) -> bool:
+        if function.name in CONSTRUCTION:
+            return True
+        module = self._program.module_of[function]
+        return not self._calls.is_external(module, function) and all(
+            call is not None
+            and self._builds(where, where.enclosing(call, FUNCTIONS))
+            and where.enclosing(call, FUNCTIONS) is not None
+            for where, call in self._calls.callers(module, function)
+        )
 
     def classes_of(self, module: Module, node: ast.expr) -> list[ast.ClassDef] | None:
         """The classes of the subject of which the runs saw instances in a field (`self.model`)."""
