@@ -16,11 +16,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any
 from unittest import mock
 
-from unbloat.edit.edits import Span
+from unbloat.evidence.places import Place, Places
 from unbloat.evidence.plain_configs import Watched, content, found, is_config, needs_twin, root_name
 
 ABSENT = "absent"
@@ -34,22 +34,18 @@ ANY_PART = "<any>"
 TYPE_PART = "<type>"
 _MOST_WATCHED = 256
 _LIST_WRITERS = "append clear extend insert pop remove reverse sort __setitem__ __delitem__ __iadd__".split()
-# What hands a call on with the arguments as they are: decorators like `torch.no_grad()`, and, to `forward` alone (a hook gets
-# others), `Module.__call__`.
-_DECORATORS = ("torch/utils/_contextlib.py",)
-_MODULE_CALL = ("torch/nn/modules/module.py", *_DECORATORS)
 
 
 class ConfigReads:
     """Everything that was read and written while it was installed."""
 
-    def __init__(self, tree: str) -> None:
+    def __init__(self, tree: str, places: Places) -> None:
         self._tree = tree
+        self._places = places
         self._roots: dict[int, Any] = {}
-        self._positions: dict[tuple[CodeType, int], tuple[str, Span] | None] = {}
-        self.reads: dict[tuple[str, Span], set[str]] = {}
+        self.reads: dict[Place, set[str]] = {}
         # The expressions that read by themselves, not through a function, and the roots of what they read, "" for OmegaConf's.
-        self.direct: dict[tuple[str, Span], set[str]] = {}
+        self.direct: dict[Place, set[str]] = {}
         self.handed_in: list[Any] = []  # every config as it came in: what a run never asked it for counts, too
         self.values: dict[str, list[list[Any]]] = {}
         self.writes: set[str] = set()
@@ -178,8 +174,8 @@ class ConfigReads:
 
         def whole(config: Any, *arguments: Any) -> Any:
             if not getattr(self._noting, "active", False):
-                for frame in self._frames():
-                    if (place := self._position(frame)) is not None:
+                for frame in self._places.frames():
+                    if (place := self._places.of(frame)) is not None:
                         self.reads.setdefault(place, set()).add(UNKNOWN_KEY)
             return original(config, *arguments)
 
@@ -189,7 +185,7 @@ class ConfigReads:
         """A list is read as a whole, so a change of an item changes what its own key finds."""
 
         def write(config: Any, *arguments: Any, **options: Any) -> Any:
-            if any(True for _ in self._frames()):
+            if any(True for _ in self._places.frames()):
                 with self.unnoticed():
                     key = None if of_whole else arguments[0] if arguments else options["key"]
                     self.writes.add(self._full_key(config, key))
@@ -221,7 +217,7 @@ class ConfigReads:
         self.read(f"{key}.{ANY_PART}", [VALUE, answer])
 
     def wrote(self, key: str) -> None:
-        if not getattr(self._noting, "active", False) and any(True for _ in self._frames()):
+        if not getattr(self._noting, "active", False) and any(True for _ in self._places.frames()):
             self.writes.add(key)
 
     def is_own(self, function: object) -> bool:
@@ -258,7 +254,7 @@ class ConfigReads:
         self._charge_key(name, answer, "")
 
     def _charge_key(self, name: str, answer: list[Any] | None, root: str) -> None:
-        places = [place for frame in self._frames() if (place := self._position(frame)) is not None]
+        places = self._places.under_way()
         if not places:
             return
         self.direct.setdefault(places[0], set()).add(root)
@@ -270,44 +266,6 @@ class ConfigReads:
         """Nothing is known of the value of a key without an answer, and so it may vary."""
         if answer is not None and answer not in (seen := self.values.setdefault(name, [])):
             seen.append(copy.deepcopy(answer))
-
-    def caller(self, frame: FrameType | None, *, is_forward: bool) -> tuple[str, Span] | None:
-        """The expression of the subject that calls, directly or through a pass-through; None if somebody else does."""
-        while frame is not None and frame.f_code.co_filename.endswith(_MODULE_CALL if is_forward else _DECORATORS):
-            frame = frame.f_back
-        if frame is None or not frame.f_code.co_filename.startswith(self._tree):
-            return None
-        return self._position(frame)
-
-    def beneath(self, frame: FrameType | None) -> tuple[str, Span] | None:
-        """The innermost expression of the subject that is under way."""
-        while frame is not None:
-            if frame.f_code.co_filename.startswith(self._tree):
-                return self._position(frame)
-            frame = frame.f_back
-        return None
-
-    def _frames(self) -> Iterator[FrameType]:
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None:
-            if frame.f_code.co_filename.startswith(self._tree):
-                yield frame
-            frame = frame.f_back
-
-    def _position(self, frame: FrameType) -> tuple[str, Span] | None:
-        place = (frame.f_code, frame.f_lasti)
-        if place not in self._positions:
-            self._positions[place] = _instruction(frame, self._tree)
-        return self._positions[place]
-
-
-def _instruction(frame: FrameType, tree: str) -> tuple[str, Span] | None:
-    for offset, (line, end_line, column, end_column) in enumerate(frame.f_code.co_positions()):
-        if offset * 2 == frame.f_lasti:
-            if line is None or end_line is None or column is None or end_column is None:
-                return None
-            return frame.f_code.co_filename[len(tree) :], Span(line, column, end_line, end_column)
-    return None
 
 
 def _differing(key: str, before: Any, after: Any) -> Iterator[str]:

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from unbloat.edit.edits import Span
 from unbloat.evidence.config_reads import ANY_PART, KEYS_PART, UNKNOWN_KEY
 from unbloat.evidence.instrument import Site
+from unbloat.evidence.places import Place
 
-Place: TypeAlias = tuple[str, Span]
 Found: TypeAlias = tuple[str, Any]
 
 
@@ -62,6 +62,8 @@ class Facts:
     """The attribute names that an expression computed, and the keyword arguments that one unpacked."""
     direct: frozenset[Place]
     """The expressions that read the config by themselves, not through a function of the subject."""
+    operations: Mapping[str, tuple[Span, ...]]
+    """The expressions while which torch computed something: the tape of a golden tells whether they run."""
     objects: frozenset[str]
     """The roots of the configs that are no OmegaConf containers: what their keys begin with."""
     foreign: frozenset[tuple[str, str, str]]
@@ -142,6 +144,19 @@ class Facts:
                 found.append(answer)
         return found
 
+    def computed_tensors(self, file: str, span: Span) -> bool:
+        """Whether a run had torch compute something in the expression at `span`."""
+        lines = range(span.line, span.end_line + 1)
+        return any(span.holds(place) for line in lines for place in self._operations_by_line.get((file, line), ()))
+
+    @cached_property
+    def _operations_by_line(self) -> Mapping[tuple[str, int], list[Span]]:
+        index: dict[tuple[str, int], list[Span]] = {}
+        for file, spans in self.operations.items():
+            for span in spans:
+                index.setdefault((file, span.line), []).append(span)
+        return index
+
     def walked_containers_only(self, file: str, span: Span) -> bool:
         """Whether everything that was walked at a place was a container, so that walking it left no trace."""
         outcomes = self.outcomes(file, span, "walk")
@@ -177,6 +192,7 @@ class _Merger:
         self.stored: dict[Place, list[Found]] = {}
         self.names: dict[Place, set[str]] = {}
         self.direct: dict[Place, set[str]] = {}
+        self.operations: dict[str, set[Span]] = {}
         self.roots: dict[str, list[bool]] = {}
         self.foreign: set[tuple[str, str, str]] = set()
         self.framework: set[str] = set()
@@ -195,6 +211,8 @@ class _Merger:
         self.handed_in += [config for config in run["handed_in"] if config not in self.handed_in]
         for file, line, column, end_line, end_column, roots in run["direct"]:
             self.direct.setdefault((file, Span(line, column, end_line, end_column)), set()).update(roots)
+        for file, *place in run["operations"]:
+            self.operations.setdefault(file, set()).add(Span(*place))
         for root, (own, from_outside) in run["roots"].items():
             known = self.roots.setdefault(root, [own, from_outside])
             self.roots[root] = [known[0] or own, known[1] or from_outside]
@@ -271,6 +289,7 @@ class _Merger:
             stored={place: tuple(found) for place, found in self.stored.items()},
             names={place: frozenset(names) for place, names in self.names.items()},
             direct=frozenset(self.direct),
+            operations={file: tuple(spans) for file, spans in self.operations.items()},
             objects=frozenset(config[0] for config in self.handed_in if isinstance(config, list)),
             foreign=frozenset(self.foreign),
             framework=frozenset(self.framework),

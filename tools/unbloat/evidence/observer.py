@@ -15,7 +15,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import astuple
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -26,6 +26,7 @@ import coverage
 from unbloat.edit.edits import Span
 from unbloat.evidence.config_reads import ConfigReads
 from unbloat.evidence.instrument import PROBE, Site, instrument
+from unbloat.evidence.places import Place, Places
 from unbloat.evidence.plain_configs import own_type
 
 _PLAIN = (bool, str, type(None))
@@ -39,7 +40,9 @@ _CONTAINERS = (list, tuple, dict, set, frozenset, str, bytes, bytearray, range, 
 class Probe:
     """What the instrumented copy of one module reports to."""
 
-    def __init__(self, file: str, sites: Sequence[Site], tree: str, config: ConfigReads, names: frozenset[str]) -> None:
+    def __init__(
+        self, file: str, sites: Sequence[Site], tree: str, places: Places, config: ConfigReads, names: frozenset[str]
+    ) -> None:
         self.file = file
         self.sites = sites
         self.counts = [[0, 0] for _ in sites]
@@ -54,6 +57,7 @@ class Probe:
         self._thread = threading.get_ident()
         self._decided = threading.local()
         self._tree = tree
+        self._places = places
         self._config = config
         self._names = names
 
@@ -91,9 +95,9 @@ class Probe:
         caller = sys._getframe(2)
         external = not caller.f_code.co_filename.startswith(self._tree)
         self.callers[number] = self.callers.get(number, False) or external
-        place = self._config.caller(caller, is_forward=sys._getframe(1).f_code.co_name == "forward")
+        place = self._places.caller(caller, is_forward=sys._getframe(1).f_code.co_name == "forward")
         self.calls.setdefault(number, {})[place] = None
-        if place is None and (beneath := self._config.beneath(caller)) is not None:
+        if place is None and (beneath := self._places.beneath(caller)) is not None:
             self.indirect.setdefault(number, {})[beneath] = None
         seen = self.arguments.setdefault(number, {})
         for name, value in arguments.items():
@@ -111,7 +115,7 @@ class Probe:
         Whoever hands it over, the function checks what arrives. Of what the subject made, it may expect to get itself.
         """
         caller = sys._getframe(2)
-        comes_in = not caller.f_code.co_filename.startswith(self._tree) and self._config.beneath(caller) is None
+        comes_in = not caller.f_code.co_filename.startswith(self._tree) and self._places.beneath(caller) is None
         return self._config.watch(value, name, as_twin=comes_in)
 
     def store(self, number: int, value: Any) -> Any:
@@ -234,7 +238,9 @@ class Observation:
         self.tree = str(tree) + "/"
         self.package = package
         self.probes: dict[str, Probe] = {}
-        self.config = ConfigReads(self.tree)
+        self.places = Places(self.tree)
+        self.config = ConfigReads(self.tree, self.places)
+        self.operations: set[Place] = set()
         self.lines: dict[str, list[int]] = {}
         self.foreign: list[list[str]] = []
         self.framework: set[str] = set()
@@ -243,7 +249,7 @@ class Observation:
         self.taken = parameters if watches else frozenset()
 
     def add(self, path: str, sites: list[Site]) -> None:
-        self.probes[path] = Probe(path[len(self.tree) :], sites, self.tree, self.config, self._parameters)
+        self.probes[path] = Probe(path[len(self.tree) :], sites, self.tree, self.places, self.config, self._parameters)
 
     def note_classes(self) -> None:
         """The methods of the package's classes that a class from elsewhere, which they derive from, has as well."""
@@ -273,11 +279,21 @@ class Observation:
             "values": self.config.values,
             "handed_in": self.config.handed_in,
             "direct": [[file, *astuple(span), sorted(roots)] for (file, span), roots in sorted(self.config.direct.items())],
+            "operations": [[file, *astuple(span)] for file, span in sorted(self.operations)],
             "roots": self.config.roots,
             "writes": sorted(self.config.writes | {*self.config.changed()}),
             "foreign": self.foreign,
             "framework": sorted(self.framework),
         }
+
+
+def _noting_operations(observation: Observation) -> AbstractContextManager[object]:
+    """Note what torch computes, where torch is there."""
+    if "torch" not in sys.modules:
+        return nullcontext()
+    from unbloat.evidence.operations import NoteOperations
+
+    return NoteOperations(observation.places, observation.operations)
 
 
 @contextmanager
@@ -301,7 +317,7 @@ def observe(options: dict[str, Any]) -> Iterator[Observation]:
     sys.meta_path.insert(0, finder)
     monitor.start()
     try:
-        with observation.config.installed():
+        with observation.config.installed(), _noting_operations(observation):
             yield observation
     finally:
         monitor.stop()

@@ -105,7 +105,12 @@ class View:
 
     def only_computes(self, module: Module, expression: ast.expr) -> bool:
         """Whether evaluating an expression leaves no trace and checks nothing."""
-        return self.purity.is_pure(module, expression) and not self.purity.checks_something(module, expression)
+        return self.leaves_no_trace(module, expression) and not self.purity.checks_something(module, expression)
+
+    def leaves_no_trace(self, module: Module, expression: ast.expr) -> bool:
+        """Whether evaluating an expression has no effect, and puts no operation on the tape of a golden."""
+        on_tape = self.facts.computed_tensors(module.file, Span.of(expression))
+        return not on_tape and self.purity.is_pure(module, expression)
 
     def is_heard(self, file: str, place: Span, support: Support) -> bool:
         """Whether nobody swallows the complaint of the checks that an edit at a place rests on: of arguments where they come

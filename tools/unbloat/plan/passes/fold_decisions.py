@@ -289,7 +289,7 @@ def _operands(view: View, module: Module, node: ast.BoolOp) -> Iterator[tuple[Re
         if outcome is decides:
             last = index + 1
             break
-        if not view.purity.is_pure(module, operand):
+        if not view.leaves_no_trace(module, operand):
             break
         first = index + 1
     if (first, last) == (0, len(node.values)):
@@ -312,7 +312,7 @@ def _outcome(view: View, module: Module, node: ast.stmt | ast.expr, test: ast.ex
 
 
 def _fold(view: View, module: Module, test: ast.expr, edit: Edit, outcome: bool, gone: list[ast.AST]) -> Removal | None:
-    if not view.purity.is_pure(module, test):
+    if not view.leaves_no_trace(module, test):
         return None
     support = _settled(view, module, test)
     if support is None:
