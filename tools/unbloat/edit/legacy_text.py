@@ -73,7 +73,7 @@ class LegacyText:
         return result
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=512)
 def read_legacy(source: str) -> LegacyText:
     """Parse `source` once; the same legacy module is rendered many times."""
     text = source.removeprefix(BYTE_ORDER_MARK)
