@@ -3,7 +3,8 @@
 Safe because the name is not read in its scope, not exported to another module, workload or `__all__`, and not mentioned
 in a string, and what it loads registers nothing, by a decorator or by a call that says so. What else an import does
 besides binding a name (drawing a random number) is what the goldens are for. An import of a package's `__init__` file stays
-if another module reaches what it loads through the package; `from __future__` stays as it is.
+if another module reaches what it loads through the package, and so does one whose error may have been caught;
+`from __future__` stays as it is.
 """
 
 from __future__ import annotations
@@ -56,6 +57,29 @@ EXAMPLES = (
             return value
         """,
     ),
+    Example(
+        "an import that fails: what follows must not run",
+        before="""
+        try:
+            import a_module_that_nobody_has
+            RATE = 2
+        except ImportError:
+            RATE = 1
+
+        def run(cfg):
+            return RATE
+        """,
+        after="""
+        try:
+            import a_module_that_nobody_has
+            RATE = 2
+        except ImportError:
+            RATE = 1
+
+        def run(cfg):
+            return RATE
+        """,
+    ),
 )
 
 
@@ -70,7 +94,7 @@ def propose(view: View) -> Iterator[Removal]:
         assert isinstance(statement, ast.Import | ast.ImportFrom)
         if isinstance(statement, ast.ImportFrom) and statement.module == "__future__":
             continue
-        if _loads_what_others_reach(module, statement, exports):
+        if _loads_what_others_reach(module, statement, exports) or _may_have_failed(view, module, statement):
             continue
         name = node.asname or (node.name if isinstance(statement, ast.ImportFrom) else node.name.partition(".")[0])
         if _is_first_to_register(view, module, statement, node, registering):
@@ -119,6 +143,17 @@ def _loads_what_others_reach(
     loaded = absolute_name(module.name, module.file, statement)
     part = loaded.removeprefix(module.name + ".").partition(".")[0]
     return loaded.startswith(module.name + ".") and (module.name, part) in exports
+
+
+def _may_have_failed(view: View, module: Module, statement: ast.stmt) -> bool:
+    """Whether an import stands in a `try` that caught an error."""
+    inner: ast.AST = statement
+    while (outer := module.parents.get(inner)) is not None:
+        if isinstance(outer, ast.Try | ast.TryStar) and inner in outer.body:
+            if any(view.catchers.fired(module, handler) for handler in outer.handlers):
+                return True
+        inner = outer
+    return False
 
 
 def _is_all_prose(node: ast.AST) -> bool:
