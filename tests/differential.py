@@ -112,7 +112,7 @@ def use(steps, may_raise):
                         found.append(["value", helpers["text"]((value, state, arguments))])
                     case _:
                         cfg, shows = helpers["made"](kind, content[0]), may_raise or kind == "config"
-            except Exception as error:
+            except BaseException as error:
                 if not may_raise:
                     raise
                 found.append(["raised", f"{{type(error).__name__}}: {{error}}"])

@@ -59,6 +59,14 @@ class Insertion:
 
 
 @dataclass(frozen=True)
+class Wire:
+    """What a tripwire raises."""
+
+    error: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Changes(Generic[Node]):
     """What happens to each node; a node that is dropped or replaced needs no other entry to be looked at."""
 
@@ -70,7 +78,7 @@ class Changes(Generic[Node]):
     outcomes: Mapping[Node, bool]
     operands: Mapping[Node, tuple[int, int]]
     replacements: Mapping[Node, str]
-    tripwires: Mapping[tuple[Node, str], str]
+    tripwires: Mapping[tuple[Node, str], Wire]
     checks: Mapping[Node, Check]
     insertions: Mapping[Node, Insertion]
 
@@ -102,7 +110,7 @@ class Changes(Generic[Node]):
             operands={other(node): bounds for node, bounds in self.operands.items()},
             replacements={other(node): source for node, source in self.replacements.items()},
             checks={other(node): check for node, check in self.checks.items()},
-            tripwires={(other(node), branch): text for (node, branch), text in self.tripwires.items()},
+            tripwires={(other(node), branch): wire for (node, branch), wire in self.tripwires.items()},
             insertions={other(node): insertion for node, insertion in self.insertions.items()},
         )
 
@@ -188,7 +196,7 @@ class _Resolver:
         self._outcomes: dict[ast.AST, bool] = {}
         self._operands: dict[ast.AST, tuple[int, int]] = {}
         self._replacements: dict[ast.AST, str] = {}
-        self._tripwires: dict[tuple[ast.AST, str], str] = {}
+        self._tripwires: dict[tuple[ast.AST, str], Wire] = {}
         self._checks: dict[ast.AST, Check] = {}
         self._insertions: dict[ast.AST, set[str]] = defaultdict(set)
 
@@ -215,10 +223,10 @@ class _Resolver:
                 self._replace(span, source)
             case KeepValue(span):
                 self._keep_value(span)
-            case Tripwire(span, branch, message):
-                self._trip(span, branch, message)
-            case CutTry(span, last, test_only, message):
-                self._cut(span, last, test_only, message)
+            case Tripwire(span, branch, message, error):
+                self._trip(span, branch, Wire(error, message))
+            case CutTry(span, last, test_only, message, error):
+                self._cut(span, last, test_only, Wire(error, message))
             case Check(span):
                 self._record(self._checks, find(span, ast.If, "if"), edit, span)
             case DropParameter(span, rest_by_keyword):
@@ -259,13 +267,13 @@ class _Resolver:
             },
         )
 
-    def _trip(self, span: Span, branch: str, message: str) -> None:
+    def _trip(self, span: Span, branch: str, wire: Wire) -> None:
         node = self._index.find(span, _WIRED, "if, loop or function")
         if branch not in (("body",) if isinstance(node, _FUNCTIONS) else ("body", "orelse")):
             raise EditError(f"{place_of(span)}: this {type(node).__name__} can have no {branch!r}")
-        self._record(self._tripwires, (node, branch), message, span)
+        self._record(self._tripwires, (node, branch), wire, span)
 
-    def _cut(self, span: Span, last: Span, test_only: bool, message: str) -> None:
+    def _cut(self, span: Span, last: Span, test_only: bool, wire: Wire) -> None:
         node = self._index.find(span, ast.Try, "try")
         statement = self._index.find(last, ast.If if test_only else ast.stmt, "if" if test_only else "statement")
         if statement not in node.body:
@@ -273,7 +281,7 @@ class _Resolver:
         self._dropped.update(node.body[node.body.index(statement) + 1 :])
         if test_only:
             self._reduced_to_value.add(statement)
-        self._record(self._tripwires, (node, "orelse"), message, span)
+        self._record(self._tripwires, (node, "orelse"), wire, span)
 
     def _parameter(self, span: Span) -> ast.arg:
         found = self._index.find(span, ast.arg, "parameter")

@@ -116,7 +116,7 @@ class KeepValue:
 
 @dataclass(frozen=True)
 class Tripwire:
-    """A branch (`body` or `orelse`) of the `if`, loop or function at `span` becomes `raise NotImplementedError(message)`.
+    """A branch (`body` or `orelse`) of the `if`, loop or function at `span` becomes `raise error(message)`.
 
     A missing `orelse` is created; the docstring of a function goes with its body.
     """
@@ -124,13 +124,14 @@ class Tripwire:
     span: Span
     branch: str
     message: str
+    error: str = "NotImplementedError"
 
 
 @dataclass(frozen=True)
 class CutTry:
     """The body of the `try` at `span` ends with its statement at `last`; whoever gets behind that meets an error.
 
-    What stands behind goes. The `else`, made where there is none, becomes `raise NotImplementedError(message)`: its own
+    What stands behind goes. The `else`, made where there is none, becomes `raise error(message)`: its own
     handlers do not catch what is raised there. With `test_only`, nothing stays of `last`, an `if`, but its test.
     """
 
@@ -138,6 +139,7 @@ class CutTry:
     last: Span
     test_only: bool
     message: str
+    error: str = "NotImplementedError"
 
 
 @dataclass(frozen=True)

@@ -126,10 +126,10 @@ class _Specialiser:
 
     def _branch(self, node: ast.stmt, branch: str) -> list[ast.stmt]:
         statements: list[ast.stmt] = getattr(node, branch)
-        message = self._changes.tripwires.get((node, branch))
-        if message is None:
+        wire = self._changes.tripwires.get((node, branch))
+        if wire is None:
             return self._block(statements)
-        tripwire = parse(f"raise NotImplementedError({message!r})").body[0]
+        tripwire = parse(f"raise {wire.error}({wire.message!r})").body[0]
         return [_inserted(tripwire, _position_of(statements or [node]))]
 
     def _try(self, node: ast.Try | ast.TryStar) -> list[ast.stmt]:

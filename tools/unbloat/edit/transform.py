@@ -19,7 +19,7 @@ from unbloat.edit.blocks import (
     lines_of,
     with_leading,
 )
-from unbloat.edit.changes import Changes
+from unbloat.edit.changes import Changes, Wire
 from unbloat.edit.edits import Check
 from unbloat.edit.elements import remaining_elements
 from unbloat.edit.imports import remaining, remaining_in_parentheses
@@ -263,17 +263,17 @@ class Applier(cst.CSTTransformer):
         return cst.Expr(value=updated_node.value, semicolon=updated_node.semicolon)
 
     def _with_tripwires(self, original_node: _Wired, updated_node: _Wired) -> _Wired:
-        message = self._changes.tripwires.get((original_node, "body"))
-        if message is not None:
-            body = _indented(updated_node.body).with_changes(body=[self._tripwire(message)], footer=())
+        wire = self._changes.tripwires.get((original_node, "body"))
+        if wire is not None:
+            body = _indented(updated_node.body).with_changes(body=[self._tripwire(wire)], footer=())
             updated_node = updated_node.with_changes(body=body)
-        message = self._changes.tripwires.get((original_node, "orelse"))
-        if message is not None:
-            updated_node = updated_node.with_changes(orelse=cst.Else(cst.IndentedBlock([self._tripwire(message)])))
+        wire = self._changes.tripwires.get((original_node, "orelse"))
+        if wire is not None:
+            updated_node = updated_node.with_changes(orelse=cst.Else(cst.IndentedBlock([self._tripwire(wire)])))
         return updated_node
 
-    def _tripwire(self, message: str) -> BlockStatement:
-        return self._parsed_statement(f"raise NotImplementedError({_literal(message)})")
+    def _tripwire(self, wire: Wire) -> BlockStatement:
+        return self._parsed_statement(f"raise {wire.error}({_literal(wire.message)})")
 
     def _with_insertions(self, block: cst.CSTNode, statements: Sequence[BlockStatement]) -> Sequence[BlockStatement]:
         insertion = self._changes.insertions.get(block)

@@ -1,6 +1,6 @@
 """What is known about the legacy: what the runs did, and what can be told without running it."""
 
-from unbloat.evidence.catchers import LOUD, Catchers
+from unbloat.evidence.catchers import LOUD, LOUDER, Catchers
 from unbloat.evidence.facts import Facts, Outcomes
 from unbloat.evidence.flow import Flow
 from unbloat.evidence.program import Module, Program, program_around
@@ -10,6 +10,7 @@ from unbloat.evidence.support import NOTHING, PinnedArgument, Support, joined
 
 __all__ = [
     "LOUD",
+    "LOUDER",
     "NOTHING",
     "Catchers",
     "Facts",

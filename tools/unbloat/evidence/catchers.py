@@ -29,6 +29,8 @@ from unbloat.evidence.special import special_methods
 # Names of exception classes; None is any exception at all.
 Errors: TypeAlias = frozenset[str] | None
 LOUD: Errors = frozenset({"NotImplementedError"})
+# A class beside `Exception`, as the guard's own error is one; a handler that names this very one is as good as none.
+LOUDER: Errors = frozenset({"GeneratorExit"})
 _ANY: Errors = None
 _CONSTRUCTORS = ("__new__", "__init__", "__post_init__")
 

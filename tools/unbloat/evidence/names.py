@@ -12,6 +12,9 @@ PURE_METHODS = frozenset(
     "startswith strip title upper values".split()
 )
 CONFIG_FUNCTIONS = frozenset({"select", "is_missing", "is_config", "is_dict", "is_list", "is_none", "to_container"})
+# The names under which stripped modules import what stands for an expression that no workload evaluated; the latter raises
+# what is no `Exception`.
+UNSEEN, HALT = "unbloat_unseen", "unbloat_halt"
 # Attributes that torch and Lightning change behind the subject's back.
 FRAMEWORK_ATTRIBUTES = frozenset(
     "training trainer current_epoch global_step logger device dtype automatic_optimization fabric".split()

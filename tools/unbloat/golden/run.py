@@ -78,7 +78,9 @@ def _explained(workload: Workload, code: CodeUnderTest) -> Iterator[None]:
         yield
     except WorkloadError as error:
         raise WorkloadError(f"workload '{workload.name}': {error}") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a library may say SystemExit, and a stripped tree has an error beside Exception
         at = _position(error, code)
         raise WorkloadError(f"workload '{workload.name}' raised {describe_error(error)}{at}") from error
 

@@ -16,6 +16,7 @@ from unbloat.edit import Edit, InsertImport, InsertInFunction, Span
 from unbloat.evidence import Facts, Module, PinnedArgument
 from unbloat.evidence.config_reads import TYPE_PART
 from unbloat.evidence.functions import is_guarded
+from unbloat.evidence.names import HALT, UNSEEN
 from unbloat.evidence.support import type_of
 from unbloat.plan.guard_text import TEMPLATE, only
 from unbloat.plan.removal import Removal
@@ -23,9 +24,10 @@ from unbloat.plan.view import View
 
 _MODULE = "pinned"
 _ALIAS = "unbloat_pinned"
-UNSEEN = "unbloat_unseen"
 FORBID, REQUIRE = "unbloat_forbid", "unbloat_require"
-"""The name under which modules import what stands for an expression that no workload evaluated."""
+STRIPPED = "unbloat_stripped"
+"""The name under which modules import the error that is no `Exception`."""
+_PARTS = {UNSEEN: "unseen", HALT: "halt", STRIPPED: "Stripped", FORBID: "forbid", REQUIRE: "require"}
 
 
 def guard_module(package: str, files: Iterable[str]) -> str:
@@ -58,9 +60,9 @@ def guard_edits(view: View, removals: Sequence[Removal]) -> dict[str, list[Edit]
             if any(Span.of(function).holds(place) for place in on_environment.get(file, ())):
                 found.append(InsertInFunction(Span.of(function), f"{name}.check_environment()"))
         named = {node.id for node in module.nodes if isinstance(node, ast.Name)}
-        wires = [alias for alias in (UNSEEN, FORBID, REQUIRE) if alias in named]
+        wires = [alias for alias in _PARTS if alias in named]
         if wires:
-            parts = ", ".join(f"{alias.removeprefix('unbloat_')} as {alias}" for alias in wires)
+            parts = ", ".join(f"{_PARTS[alias]} as {alias}" for alias in wires)
             edits[file] = [InsertImport(f"from {package}.{guard} import {parts}")]
         if found or file in on_environment:  # importing the module checks the environment
             alias = f" as {name}" if name != guard else ""

@@ -99,6 +99,19 @@ def unseen(lines):
     raise NotImplementedError(f"stripped: {{lines}}")
 
 
+class Stripped(BaseException):
+    """What is raised in the place of code around which the legacy swallows every `Exception`: this is none."""
+
+
+def halt(lines):
+    """Stand for an expression that no workload evaluated, where the legacy swallows every `Exception`.
+
+    Raises:
+        Stripped: always.
+    """
+    raise Stripped(f"stripped: {{lines}}")
+
+
 def forbid(found, lines):
     """Raise `NotImplementedError` if a test that was false in every workload is true."""
     if found:
@@ -193,7 +206,7 @@ def only(text: str, names: set[str]) -> str:
 
 def _defined(statement: ast.stmt) -> set[str]:
     match statement:
-        case ast.FunctionDef(name=name):
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
             return {name}
         case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
             return {alias.name for alias in aliases}

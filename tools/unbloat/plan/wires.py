@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 
-from unbloat.edit import Edit, Span
-from unbloat.evidence import LOUD
+from unbloat.edit import CutTry, Edit, ReplaceExpression, Span, Tripwire
+from unbloat.evidence import LOUD, LOUDER
+from unbloat.evidence.names import HALT, UNSEEN
 from unbloat.evidence.scopes import lost_names
+from unbloat.plan.guard import STRIPPED
 from unbloat.plan.removal import Removal
 from unbloat.plan.view import View
 
@@ -55,11 +58,25 @@ def _standing_now(view: View, wires: list[Removal]) -> list[Removal]:
     for wire in wires:
         # A wire inside of what another one takes away is not there any more.
         node = places.get((wire.file, wire.place.line, wire.place.column))
-        if node is None or after.catchers.caught(after.program.modules[wire.file], node, LOUD):
+        if node is None:
             continue
+        module = after.program.modules[wire.file]
+        if after.catchers.caught(module, node, LOUD):
+            wire = _louder(wire)
+            if after.catchers.caught(module, node, LOUDER):
+                continue
         if not any(file == wire.file and first <= line <= last for file, line in needed for first, last in wire.gone):
             kept.append(wire)
     return kept
+
+
+def _louder(wire: Removal) -> Removal:
+    """The same wire with the error that no handler of `Exception` catches."""
+    edit = wire.edit
+    if isinstance(edit, ReplaceExpression):
+        return replace(wire, edit=replace(edit, source=edit.source.replace(UNSEEN, HALT, 1)))
+    assert isinstance(edit, Tripwire | CutTry)
+    return replace(wire, edit=replace(edit, error=STRIPPED))
 
 
 def _needed_lines(view: View, after: View, edits: dict[str, list[Edit]]) -> Iterator[tuple[str, int]]:

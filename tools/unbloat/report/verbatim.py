@@ -174,7 +174,7 @@ def is_wire(node: ast.AST | list[ast.stmt]) -> bool:
         case [only] | ast.Expr(value=only):
             return is_wire(only)
         case ast.Raise():
-            return "NotImplementedError('stripped: " in ast.unparse(node)
+            return "('stripped: " in ast.unparse(node)
         case ast.Call(func=ast.Name(id=name)):
             return name.startswith(WIRE)
     return False

@@ -28,11 +28,18 @@ from unbloat.evidence.flow.config_access import ConfigAccess, only_looks
 from unbloat.evidence.flow.containers import makes_empty, may_change
 from unbloat.evidence.flow.times import is_read_at_one_time, varies
 from unbloat.evidence.functions import children, default_of
-from unbloat.evidence.names import CONFIG_FUNCTIONS, FRAMEWORK_ATTRIBUTES, PURE_FUNCTIONS, PURE_METHODS, is_setting
+from unbloat.evidence.names import (
+    CONFIG_FUNCTIONS,
+    FRAMEWORK_ATTRIBUTES,
+    HALT,
+    PURE_FUNCTIONS,
+    PURE_METHODS,
+    UNSEEN,
+    is_setting,
+)
 from unbloat.evidence.program import Module, Program
 from unbloat.evidence.scopes import Scope
 
-UNSEEN = "unbloat_unseen"
 _TYPE_QUESTIONS = frozenset("callable isinstance issubclass type hasattr".split())
 _PURE_LIBRARIES = frozenset("math operator".split())
 # Their functions hand back tensors, arrays or modules, never None; what is in them is data.
@@ -369,7 +376,7 @@ class Expressions(ConfigAccess):
 
 def is_unseen(node: ast.expr) -> bool:
     """Whether an expression stands for one that no workload evaluated."""
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == UNSEEN
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in (UNSEEN, HALT)
 
 
 def _read_of(module: Module, node: ast.Name) -> tuple[Scope | None, bool, bool]:

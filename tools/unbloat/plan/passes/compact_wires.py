@@ -89,6 +89,6 @@ def _is_elif(module: Module, node: ast.If) -> bool:
 def _wire(block: list[ast.stmt]) -> str | None:
     """The legacy lines that a wire names; None for any other block."""
     match block:
-        case [ast.Raise(exc=ast.Call(args=[ast.Constant(value=str(message))]))] if getattr(block[0], "inserted", False):
-            return message.removeprefix("stripped: ")
+        case [ast.Raise(exc=ast.Call(func=ast.Name(id="NotImplementedError"), args=[ast.Constant(value=str(message))]))]:
+            return message.removeprefix("stripped: ") if getattr(block[0], "inserted", False) else None
     return None

@@ -3,8 +3,9 @@
 That includes what stands behind a statement of a `try` that raised each time; as the handlers would swallow a wire there, it
 goes into the `else`, which only those reach whom nothing stopped.
 
-Safe because nothing becomes silent: whoever needs the code is told so, and where to find it. A wire is placed only where
-its error would surface, judged on the code that the wires themselves leave: what no workload executed catches nothing.
+Safe because nothing becomes silent: whoever needs the code is told so, and where to find it. Where the legacy swallows any
+`Exception`, the wire raises what is none. A wire is placed only where its error would surface, judged on the code that the
+wires themselves leave: what no workload executed catches nothing.
 Files that the contract calls algorithm keep theirs. Everything after this pass looks at the code that did run.
 """
 
@@ -17,9 +18,9 @@ from collections.abc import Iterator
 from unbloat.edit import CutTry, ReplaceExpression, Span, Tripwire, first_operand
 from unbloat.evidence import Module
 from unbloat.evidence.instrument import Site
+from unbloat.evidence.names import UNSEEN
 from unbloat.plan.blocks import blocks_of
 from unbloat.plan.example import Example
-from unbloat.plan.guard import UNSEEN
 from unbloat.plan.lines import lines_of
 from unbloat.plan.removal import Evidence, Removal
 from unbloat.plan.view import View
@@ -157,14 +158,36 @@ EXAMPLES = (
         """,
     ),
     Example(
-        "a handler that fired would swallow the wire",
+        "a handler that fired would swallow any `Exception`",
+        before="""
+        def run(cfg, text="7"):
+            try:
+                if text == "zero":
+                    return 10 - 10
+                return int(text) if text else len(cfg)
+            except Exception:
+                return None
+        """,
+        after="""
+        def run(cfg, text="7"):
+            try:
+                if text == "zero":
+                    raise unbloat_stripped("stripped: pkg/module.py:4")
+                return int(text) if text else unbloat_halt("pkg/module.py:5")
+            except Exception:
+                return None
+        """,
+        calls=(("x",), ("8",)),
+    ),
+    Example(
+        "a handler that fired would swallow everything",
         before="""
         def run(cfg, text="7"):
             try:
                 if text == "zero":
                     return 10 - 10
                 return int(text)
-            except Exception:
+            except:
                 return None
         """,
         after="""
@@ -173,7 +196,7 @@ EXAMPLES = (
                 if text == "zero":
                     return 10 - 10
                 return int(text)
-            except Exception:
+            except:
                 return None
         """,
         calls=(("x",), ("8",)),
