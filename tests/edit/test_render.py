@@ -901,6 +901,9 @@ ARGUMENTS = [
     pytest.param("f(a, b, c)", [(DropArgument, "b")], "f(a, c)", id="argument in the middle"),
     pytest.param("f(a, b, c)", [(DropArgument, "c")], "f(a, b)", id="last argument"),
     pytest.param("f( a, )", [(DropArgument, "a")], "f()", id="only argument"),
+    pytest.param(
+        "f(a, b or c)", [(KeepOperands, "b or c", 0, 1), (DropArgument, "b")], "f(a)", id="what is left of an argument"
+    ),
     pytest.param("f( a, b , )", [(DropArgument, "b")], "f( a, )", id="arguments, trailing comma"),
     pytest.param("f(a, k=b, *c, **d)", [(DropArgument, "k=b")], "f(a, *c, **d)", id="keyword argument"),
     pytest.param("f(*c, k = (b))", [(DropArgument, "k = (b)")], "f(*c)", id="last keyword argument"),

@@ -80,6 +80,7 @@ MEANINGS = [
     pytest.param(
         "if x:\n  a", [(Tripwire, "if", "orelse", "m")], "if x:\n  a\nelse:\n  raise NotImplementedError('m')", id="wire"
     ),
+    pytest.param("if x: a", [(Tripwire, "if", "body", "m", "Halt")], "if x: raise Halt('m')", id="wire with another error"),
     pytest.param(
         "if x:\n  a\nelif y:\n  b",
         [(Tripwire, "if", "body", "m")],
@@ -148,6 +149,9 @@ MEANINGS = [
     ),
     pytest.param(
         "def f(a, b=x if y else z): i", [(DropParameter, "b"), (KeepArm, "x if y else z", True)], "def f(a): i", id="default"
+    ),
+    pytest.param(
+        "f(a, b and c)", [(KeepOperands, "b and c", 1, 2), (DropArgument, "c")], "f(a)", id="what is left of an argument"
     ),
     pytest.param(
         "f(a, *b, k=c, **d)", [(DropArgument, "a"), (DropArgument, "k=c")], "f(*b, **d)", id="arguments beside starred ones"

@@ -125,6 +125,8 @@ class LegacyIndex:
         self.elements: set[ast.expr] = set()
         self.movable: set[ast.arg] = set()
         self.parameters: set[ast.arg] = set()
+        self.wholes: dict[ast.AST, ast.expr] = {}
+        """The expressions that an operand or an arm may be all that is left of."""
         self._nodes: dict[tuple[int, int, int, int], list[ast.AST]] = defaultdict(list)
         pending: list[ast.AST] = [tree]
         while pending:
@@ -134,6 +136,8 @@ class LegacyIndex:
                 pending.extend(_expressions_inside(node))
             else:
                 pending.extend(ast.iter_child_nodes(node))
+            if isinstance(node, ast.BoolOp | ast.IfExp):
+                self.wholes.update(dict.fromkeys(ast.iter_child_nodes(node), node))
             if isinstance(node, ast.comprehension):
                 self.filters.update(node.ifs)
             if isinstance(node, ast.Call):
@@ -290,10 +294,12 @@ class _Resolver:
         return found
 
     def _argument(self, span: Span) -> ast.expr | ast.keyword:
-        found = self._index.find(span, (ast.expr, ast.keyword), "argument")
-        if found not in self._index.arguments:
-            raise EditError(f"{place_of(span)}: no argument of a call here (found: {type(found).__name__})")
-        return found
+        found = whole = self._index.find(span, (ast.expr, ast.keyword), "argument")
+        while whole not in self._index.arguments:
+            if whole not in self._index.wholes:
+                raise EditError(f"{place_of(span)}: no argument of a call here (found: {type(found).__name__})")
+            whole = self._index.wholes[whole]
+        return whole
 
     def _movable(self, span: Span) -> ast.arg:
         found = self._index.find(span, ast.arg, "parameter")

@@ -189,7 +189,7 @@ class DropParameter:
 
 @dataclass(frozen=True)
 class DropArgument:
-    """An argument of a call goes; the span is that of the value, or of the whole keyword argument."""
+    """An argument of a call goes; the span is that of the value, of what is left of it, or of the whole keyword argument."""
 
     span: Span
 
