@@ -122,6 +122,20 @@ def together(removals: Iterable[Removal]) -> Iterator[Batch]:
         yield tuple(group)
 
 
+def suspects_last(batch: Batch, faults: Sequence[str]) -> tuple[Batch, ...]:
+    """A batch in up to two parts: what is in files that the faults do not name, and what is in those that they do."""
+    parts: tuple[list[Removal], list[Removal]] = ([], [])
+    for group in together(batch):
+        parts[any(removal.file in fault for removal in group for fault in faults)].extend(group)
+    return tuple(tuple(part) for part in parts if part)
+
+
+def about(events: Sequence[Event], batch: Batch) -> list[Event]:
+    """The events that tell of these removals."""
+    places = {(removal.file, removal.edit) for removal in batch}
+    return [event for event in events if any((one.file, one.edit) in places for one in _told_by(event))]
+
+
 def events_of(outcome: Outcome[Batch]) -> list[Event]:
     """The journal's events for an outcome."""
     if isinstance(outcome, Accepted):
@@ -144,7 +158,7 @@ def _outcomes(groups: Sequence[Batch], events: Sequence[Event]) -> Iterator[Outc
     owner = {removal: group for group in groups for removal in group}
     rejected: Batch = ()
     for event in events:
-        told = removals_of([event]) or [removal for removal, _ in rejections_of([event])]
+        told = _told_by(event)
         if not owner.keys() >= set(told):
             raise OtherSearchError
         found = tuple(dict.fromkeys(owner[removal] for removal in told))
@@ -153,6 +167,10 @@ def _outcomes(groups: Sequence[Batch], events: Sequence[Event]) -> Iterator[Outc
         elif found != (rejected,):
             (rejected,) = found
             yield Rejected(rejected, event["reason"])
+
+
+def _told_by(event: Event) -> list[Removal]:
+    return removals_of([event]) or [removal for removal, _ in rejections_of([event])]
 
 
 def _flat(groups: Iterable[Batch]) -> list[Removal]:

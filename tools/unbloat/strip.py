@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from unbloat.errors import VerificationError
@@ -29,11 +30,13 @@ from unbloat.rounds import (
     Round,
     Told,
     Tried,
+    about,
     depth,
     events_of,
     rejections_of,
     removals_of,
     settled,
+    suspects_last,
 )
 from unbloat.states import States
 from unbloat.subject import Phase, Subject
@@ -128,10 +131,16 @@ class PhaseRun:
         rounds: list[Round] = []
         while (depth is None or len(rounds) < depth) and (batch := self._batch(rounds)):
             means.say(f"round {self.tally.rounds + len(rounds) + 1}: {len(batch)} removals proposed")
-            outcomes = tuple(settled(batch, lambda part: self.fault((*_accepted(rounds), *part)), past))
-            rounds.append(Round(batch, outcomes))
+            rounds.append(Round(batch, tuple(self._checked(batch, _accepted(rounds), past))))
             past = ()
         return rounds
+
+    def _checked(self, batch: Batch, before: Batch, past: Sequence[Event]) -> Iterator[Outcome[Batch]]:
+        """What of a batch passes the checks; a search for faults looks through the files in which they show, and no others."""
+        for part in suspects_last(batch, self.candidate((*before, *batch))[1]):
+            for outcome in settled(part, partial(self._fault_after, before), about(past, part)):
+                yield outcome
+                before = (*before, *Round((), (outcome,)).accepted)
 
     def _try(self, rounds: Sequence[Round], judge: Callable[[Batch], str | None], is_verified: bool) -> Tried:
         """Verify rounds together; if they do not hold, find one that does not on top of rounds that do."""
@@ -209,6 +218,9 @@ class PhaseRun:
         files, found = self._states.candidate((*self.tally.accepted, *batch))
         self.tally.spend("edit and check", started)
         return files, found
+
+    def _fault_after(self, before: Batch, batch: Batch) -> str | None:
+        return self.fault((*before, *batch))
 
     def fault(self, batch: Sequence[Removal]) -> str | None:
         """The first fault of a candidate that shows without running it."""

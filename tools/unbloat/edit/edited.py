@@ -10,6 +10,7 @@ from unbloat.edit.changes import LegacyIndex, resolve
 from unbloat.edit.edits import DropModule, Edit
 from unbloat.edit.render import render
 from unbloat.edit.specialise import apply_changes
+from unbloat.errors import EditError
 
 Value = TypeVar("Value")
 
@@ -52,10 +53,16 @@ class _Recent(Generic[Value]):
         self._make = make
         self._known: dict[str, dict[frozenset[Edit], Value]] = {}
 
+    def _made(self, file: str, edits: Sequence[Edit]) -> Value:
+        try:
+            return self._make(file, edits)
+        except EditError as error:
+            raise EditError(f"{file}: {error}") from error
+
     def get(self, file: str, edits: Sequence[Edit]) -> Value:
         known = self._known.setdefault(file, {})
         key = frozenset(edits)
-        known[key] = known.pop(key) if key in known else self._make(file, edits)
+        known[key] = known.pop(key) if key in known else self._made(file, edits)
         if len(known) > _STATES:
             del known[next(iter(known))]
         return known[key]
