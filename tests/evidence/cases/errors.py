@@ -668,4 +668,114 @@ CASES = (
         {"mode": "first"},
         configs=({"missing": [3]},),
     ),
+    Case(
+        "a function handed to `map`, which had nothing to call it for",
+        """
+        from contextlib import suppress
+
+        def scaled(x, wide=False):
+            if wide:
+                x = x + 10
+            return x * 2
+
+        def run(cfg, items=()):
+            out = []
+            with suppress(Exception):
+                out.append(list(map(scaled, items)))
+            out.append(len(items))
+            return out
+        """,
+        other_calls=((run((1, 2)),),),
+    ),
+    Case(
+        "a method handed over beneath a handler that fired, under another name",
+        """
+        from pkg.other import each as every
+
+        class Scale:
+            def __init__(self, by):
+                self.by = by
+
+            def of(self, x):
+                y = x * self.by
+                return y
+
+        def run(cfg, items=()):
+            out = []
+            try:
+                out.append(every(Scale(2).of, items))
+                int("x")
+            except:
+                out.append("caught")
+            return out
+        """,
+        modules={
+            "other": """
+            def each(function, items):
+                return [function(item) for item in items]
+            """
+        },
+        other_calls=((run((1, 2)),),),
+    ),
+    Case(
+        "what no data reached, where every exception is suppressed, or some",
+        """
+        from contextlib import suppress
+
+        def run(cfg, x=1):
+            out = []
+            with suppress(Exception):
+                if x > 3:
+                    out.append(x * 2)
+                out.append(int("x"))
+            with suppress(ValueError, KeyError):
+                if x > 5:
+                    out.append(x * 3)
+                out.append(int("x"))
+            with suppress(BaseException):
+                if x > 7:
+                    out.append(x * 4)
+                out.append(int("x"))
+            return out
+        """,
+        other_calls=((run(4),), (run(6),), (run(8),)),
+    ),
+    Case(
+        "what no data reached, beneath handlers of all sorts that fired",
+        """
+        class Own(Exception):
+            pass
+
+        def tried(x, fail):
+            out = []
+            try:
+                if x > 3:
+                    out.append(x * 2)
+                fail()
+            except (ValueError, Own):
+                out.append("value")
+            except Exception as error:
+                out.append(str(error))
+            return out
+
+        def fails():
+            raise KeyError("key")
+
+        def owns():
+            raise Own("own")
+
+        def quits():
+            raise SystemExit("quit")
+
+        def run(cfg, x=1):
+            out = [tried(x, fails), tried(x, owns)]
+            try:
+                out.append([x] if x < 5 else sorted([x, 1]))
+                quits()
+            except SystemExit:
+                out.append("end")
+            return out
+        """,
+        other_calls=((run(4),), (run(6),)),
+    ),
 )

@@ -3,7 +3,8 @@
 A wire is loud, and an error that surfaces because its handler went is loud, only if nobody further out catches it. In the
 code that is left catchers are few: handlers that fired, context managers that suppress. What runs beneath one is what the
 runs saw run there, called by it or by a library that it called, with what overrides that or is overridden by it: for other
-data an object may be of another class. Where no run got, it is whatever has a name that is used there.
+data an object may be of another class. So is a function that is named there, say for `map`, if the runs called it or not.
+Where no run got, it is whatever has a name that is used there.
 
 Not seen: a script of the user that swallows, modules of the package that no workload ran and no phase has reached, and
 functions or objects of unrelated classes that get to a call in place of those that the runs saw there.
@@ -21,7 +22,7 @@ from typing import TypeAlias
 from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.flow.calls import Calls
-from unbloat.evidence.flow.contexts import may_swallow
+from unbloat.evidence.flow.contexts import may_swallow, suppressed
 from unbloat.evidence.patches import attribute_stores
 from unbloat.evidence.program import Module, Program
 from unbloat.evidence.special import special_methods
@@ -119,7 +120,8 @@ class Catchers:
                     yield module, [*node.body, *node.orelse, *(part for one in node.handlers for part in one.body)], _ANY
             elif isinstance(node, ast.With | ast.AsyncWith):
                 if may_swallow(self._calls, module, node):
-                    yield module, node.body, _ANY
+                    types = suppressed(self._calls, module, node)
+                    yield module, node.body, _ANY if types is None else _names_of(types)
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 # Nobody hears what goes wrong in another thread, or in a finaliser.
                 if node.name == "__del__" or (module.file, Span.of(node)) in self._facts.elsewhere:
@@ -132,7 +134,7 @@ class Catchers:
             where, root = pending.pop()
             for node in ast.walk(root):
                 if isinstance(node, ast.expr | ast.stmt):
-                    for callee, function in [*self._seen(where, node), *self._unseen(where, node)]:
+                    for callee, function in [*self._seen(where, node), *self._unseen(where, node), *self._handed(where, node)]:
                         if function not in found:
                             found.add(function)
                             pending.append((callee, function))
@@ -166,6 +168,18 @@ class Catchers:
             yield from self._by_name.get(name, ())
         if isinstance(node, ast.Call) and not self._calls.beneath(module, node) and self._may_be_object(module, node.func):
             yield from self._lambdas  # the runs do not note whom a call reaches that has no name
+
+    def _handed(self, module: Module, node: ast.expr | ast.stmt) -> Iterator[tuple[Module, ast.AST]]:
+        """What a node names without calling it: whoever gets it (`map`, say) may call it for other data."""
+        parent = module.parents.get(node)
+        if isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and parent.func is node):
+            return
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()) if not self._is_variable(module, node):
+                found = self._program.definition(module, module.scope_of_name(node), name)
+                yield from self._by_name.get(getattr(found[1].node, "name", name) if found is not None else name, ())
+            case ast.Attribute(attr=name, ctx=ast.Load()) if name not in self._stored:
+                yield from self._by_name.get(name, ())
 
     def _may_be_object(self, module: Module, called: ast.expr) -> bool:
         """Whether what is called may be an object of the package: what is in a variable, or was stored as an attribute."""

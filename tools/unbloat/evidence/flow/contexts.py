@@ -15,6 +15,22 @@ def may_swallow(calls: Calls, module: Module, node: ast.With | ast.AsyncWith) ->
     """Whether a `with` may go on behind an error: by its name, or by what the runs saw of the subject enter and leave it."""
     if any(word in ast.unparse(item.context_expr) for item in node.items for word in _SWALLOWING):
         return True
+    return _is_by_subject(calls, module, node)
+
+
+def suppressed(calls: Calls, module: Module, node: ast.With | ast.AsyncWith) -> list[ast.expr] | None:
+    """The classes of errors behind which a `with` that may swallow goes on; None if that is not plain to see."""
+    found: list[ast.expr] = []
+    for item in node.items:
+        match item.context_expr:
+            case ast.Call(func=ast.Name(id="suppress") | ast.Attribute(attr="suppress"), args=types, keywords=[]):
+                found += types
+            case other if any(word in ast.unparse(other) for word in _SWALLOWING):
+                return None
+    return None if _is_by_subject(calls, module, node) else found
+
+
+def _is_by_subject(calls: Calls, module: Module, node: ast.With | ast.AsyncWith) -> bool:
     around = [item.context_expr for item in node.items]
     return any(_swallows(function) for part in [*around, node] for _, function in calls.beneath(module, part))
 
