@@ -778,4 +778,23 @@ CASES = (
         """,
         other_calls=((run(4),), (run(6),)),
     ),
+    Case(
+        "a class handed to `map`, which had nothing to make an object of",
+        """
+        class Scale:
+            def __init__(self, by):
+                self.by = by * 2
+
+        def run(cfg, items=()):
+            out = []
+            try:
+                out.append([one.by for one in map(Scale, items)])
+                out.append(isinstance(items, Scale))
+                int("x")
+            except:
+                out.append("caught")
+            return out
+        """,
+        other_calls=((run((1, 2)),),),
+    ),
 )

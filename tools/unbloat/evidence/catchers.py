@@ -33,6 +33,7 @@ LOUD: Errors = frozenset({"NotImplementedError"})
 # A class beside `Exception`, as the guard's own error is one; a handler that names this very one is as good as none.
 LOUDER: Errors = frozenset({"GeneratorExit"})
 _ANY: Errors = None
+_ASKING = ("isinstance", "issubclass", "super", "cast", "hasattr", "getattr", "setattr")
 _CONSTRUCTORS = ("__new__", "__init__", "__post_init__")
 
 
@@ -177,7 +178,8 @@ class Catchers:
         match node:
             case ast.Name(id=name, ctx=ast.Load()) if not self._is_variable(module, node):
                 found = self._program.definition(module, module.scope_of_name(node), name)
-                yield from self._by_name.get(getattr(found[1].node, "name", name) if found is not None else name, ())
+                if found is None or not isinstance(found[1].node, ast.ClassDef) or _makes(parent):
+                    yield from self._by_name.get(getattr(found[1].node, "name", name) if found is not None else name, ())
             case ast.Attribute(attr=name, ctx=ast.Load()) if name not in self._stored:
                 yield from self._by_name.get(name, ())
 
@@ -236,6 +238,13 @@ class Catchers:
                 for constructor in _CONSTRUCTORS:
                     found.setdefault(name, []).extend(self._methods.get((owner, constructor), ()))
         return found
+
+
+def _makes(node: ast.AST | None) -> bool:
+    """Whether what gets a class may make an object of it; annotations, bases and questions do not."""
+    return isinstance(node, ast.keyword) or (
+        isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in _ASKING)
+    )
 
 
 def errors_of(handler: ast.ExceptHandler) -> Errors:
