@@ -134,7 +134,8 @@ class Author(Modules):
         return text
 
     def _suppress(self, depth: int) -> str:
-        return f"with suppress(Exception):\n{_in(self.block(depth, 2))}\n    out.append({self.access.at('missing.deep')})"
+        kinds = self._pick("Exception", "Exception", "BaseException", "AttributeError, KeyError, TypeError")
+        return f"with suppress({kinds}):\n{_in(self.block(depth, 2))}\n    out.append({self.access.at('missing.deep')})"
 
     def _items(self, depth: int) -> str:
         walked = self.random.choice(self.access.items())
@@ -311,7 +312,8 @@ class Author(Modules):
         fails = self.random.choice(
             [f"out.append({self.access.at('missing.deep')})", "items[9]", "int('x')", "out.append(10 // (x - 1))"]
         )
-        return f"try:\n{_in(self.block(depth, 2))}\n    {fails}\nexcept Exception:\n    out.append('caught')"
+        handler = self._pick("except Exception", "except Exception", "except BaseException", "except")
+        return f"try:\n{_in(self.block(depth, 2))}\n    {fails}\n{handler}:\n    out.append('caught')"
 
     # -- functions and the whole --------------------------------------------------------------------------------
 
