@@ -500,4 +500,26 @@ CASES = (
         },
         uses=((call("stranger.ask", 4),),),
     ),
+    Case(
+        "a module that cannot be imported, which is caught where it is",
+        """
+        try:
+            from pkg.other import fast
+            RATE = 2
+        except ImportError:
+            RATE = 1
+
+        def run(cfg):
+            return RATE
+        """,
+        modules={
+            "other": """
+            import a_module_that_nobody_has
+            import os
+
+            def fast(x):
+                return a_module_that_nobody_has.fast(x)
+            """
+        },
+    ),
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from weakref import WeakKeyDictionary
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.program import FUNCTIONS, Module
-from unbloat.evidence.scopes import Function
+from unbloat.evidence.scopes import Function, ModuleScopes
 
 # Trees are never changed in place, so what was found out about a function holds as long as it is in use.
 _OWN_NODES: WeakKeyDictionary[ast.AST, tuple[ast.AST, ...]] = WeakKeyDictionary()
@@ -27,6 +27,24 @@ def own_nodes(function: ast.AST) -> tuple[ast.AST, ...]:
         if not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             pending.extend(ast.iter_child_nodes(node))
     return _OWN_NODES.setdefault(function, tuple(found))
+
+
+def lost_generators(before: ModuleScopes, after: ModuleScopes) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Functions of `after` that were generators in `before` and are none any more, nor a mere error."""
+    legacy = {Span.of(node): node for node, _ in before.functions()}
+    for node, _ in after.functions():
+        origin = legacy.get(Span.of(node))
+        if origin is not None and _is_generator(origin) and not _is_generator(node) and not _is_wire(node):
+            yield node
+
+
+def _is_generator(function: ast.AST) -> bool:
+    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own_nodes(function))
+
+
+def _is_wire(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether all that is left of a function is an error, which comes no later than a generator's would."""
+    return isinstance(function.body[0], ast.Raise) and getattr(function.body[0], "inserted", False)
 
 
 def default_of(function: Function, name: str) -> ast.expr | None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from unbloat.edit import CutTry, Edit, ReplaceExpression, Span, Tripwire
 from unbloat.evidence import LOUD, LOUDER
+from unbloat.evidence.functions import lost_generators, own_nodes
 from unbloat.evidence.names import HALT, UNSEEN
 from unbloat.evidence.scopes import lost_names
 from unbloat.plan.guard import STRIPPED
@@ -80,10 +81,15 @@ def _louder(wire: Removal) -> Removal:
 
 
 def _needed_lines(view: View, after: View, edits: dict[str, list[Edit]]) -> Iterator[tuple[str, int]]:
-    """The lines that bind a name which is still read when the wires are there, and is bound no more."""
+    """The lines that bind a name which is still read when the wires are there, and those that make a function a generator."""
     for file in edits:
         module = view.program.modules[file]
         functions = {Span.of(node): scope for node, scope in module.scopes.functions()}
-        for function, name in lost_names(module.scopes, after.program.modules[file].scopes):
+        wired = after.program.modules[file].scopes
+        for function in lost_generators(module.scopes, wired):
+            for node in own_nodes(functions[Span.of(function)].node):
+                if isinstance(node, ast.Yield | ast.YieldFrom):
+                    yield file, node.lineno
+        for function, name in lost_names(module.scopes, wired):
             for node in (binding.node for binding in functions[Span.of(function)].bindings[name]):
                 yield file, node.lineno if isinstance(node, ast.excepthandler) else module.statement_of(node).lineno

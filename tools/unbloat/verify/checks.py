@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from pyflakes import checker, messages
 
-from unbloat.edit import Span
+from unbloat.evidence.functions import lost_generators
 from unbloat.evidence.program import Program
 from unbloat.evidence.scopes import ModuleScopes, lost_names
 
@@ -61,27 +61,8 @@ def _scope_faults(old: ModuleScopes, new: ModuleScopes) -> tuple[str, ...]:
 def _found_scope_faults(old: ModuleScopes, new: ModuleScopes) -> Iterator[str]:
     for node, name in lost_names(old, new):
         yield f"{node.lineno}: `{name}` is no longer local to `{node.name}`"
-    legacy = {Span.of(node): node for node, _ in old.functions()}
-    for node, _ in new.functions():
-        origin = legacy.get(Span.of(node))
-        if origin is not None and _is_generator(origin) and not _is_generator(node) and not _is_wire(node):
-            yield f"{node.lineno}: `{node.name}` is no longer a generator"
-
-
-def _is_wire(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether all that is left of a function is an error, which comes no later than a generator's would."""
-    return isinstance(function.body[0], ast.Raise) and getattr(function.body[0], "inserted", False)
-
-
-def _is_generator(function: ast.AST) -> bool:
-    pending = list(ast.iter_child_nodes(function))
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Yield | ast.YieldFrom):
-            return True
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            pending.extend(ast.iter_child_nodes(node))
-    return False
+    for node in lost_generators(old, new):
+        yield f"{node.lineno}: `{node.name}` is no longer a generator"
 
 
 def _lost_imports(before: Program, after: Program) -> Iterator[str]:

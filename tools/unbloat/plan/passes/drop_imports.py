@@ -17,6 +17,7 @@ from unbloat.evidence import Module
 from unbloat.evidence.references import module_exports, names_in_strings
 from unbloat.evidence.registers import loaded_by, registering_modules
 from unbloat.evidence.related import absolute_name
+from unbloat.plan.blocks import blocks_of
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
 from unbloat.plan.removal import Evidence, Removal
@@ -146,7 +147,12 @@ def _loads_what_others_reach(
 
 
 def _may_have_failed(view: View, module: Module, statement: ast.stmt) -> bool:
-    """Whether an import stands in a `try` that caught an error."""
+    """Whether an import stands in a `try` that caught an error, or nothing behind it was executed."""
+    for block in blocks_of(module.parents[statement]):
+        if statement in block and (behind := block[block.index(statement) + 1 :]):
+            reached = any(view.facts.executed(module.file, part.lineno) for part in behind)
+            if view.facts.executed(module.file, statement.lineno) and not reached:
+                return True
     inner: ast.AST = statement
     while (outer := module.parents.get(inner)) is not None:
         if isinstance(outer, ast.Try | ast.TryStar) and inner in outer.body:

@@ -252,6 +252,27 @@ EXAMPLES = (
         config={"missing": None},
     ),
     Example(
+        "the only `yield` of a function that runs stays",
+        before="""
+        def run(cfg, values=()):
+            return list(doubled(values))
+
+        def doubled(values):
+            for value in values:
+                value = value * 2
+                yield value
+        """,
+        after="""
+        def run(cfg, values=()):
+            return list(doubled(values))
+
+        def doubled(values):
+            for value in values:
+                value = value * 2
+                yield value
+        """,
+    ),
+    Example(
         "what alone binds a name that is still read stays",
         before="""
         def run(cfg, text="7"):
