@@ -148,7 +148,7 @@ def record_written(golden: Recorder, name: str, folder: Path) -> None:
         if file.suffix == ".ckpt":
             record_checkpoint(golden, f"{name}/{relative}", file)
         elif file.suffix == ".json":
-            golden.record(f"{name}/{relative}", _compact(json.loads(file.read_text(encoding="utf-8"))))
+            golden.record(f"{name}/{relative}", compact(json.loads(file.read_text(encoding="utf-8"))))
 
 
 def record_checkpoint(golden: Recorder, name: str, file: Path) -> None:
@@ -164,15 +164,15 @@ def record_checkpoint(golden: Recorder, name: str, file: Path) -> None:
         if key in ("hyper_parameters", "loops"):
             golden.record(f"{name}.{key}", json.dumps(value))
         elif key not in ("state_dict", "pytorch-lightning_version"):
-            golden.record(f"{name}.{key}", _compact(value))
+            golden.record(f"{name}.{key}", compact(value))
 
 
-def _compact(value: Any) -> Any:
+def compact(value: Any) -> Any:
     """Grids and states of random generators are nested lists: one array each instead of an entry a number."""
     if isinstance(value, Mapping):
-        return {key: _compact(item) for key, item in value.items()}
+        return {key: compact(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_compact(item) for item in value] if _shape(value) is None else np.array(value)
+        return [compact(item) for item in value] if _shape(value) is None else np.array(value)
     return value
 
 

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import champion_data
+import champion_parts
 import pytorch_lightning as pl
 import torch
 from champion_data import (
+    PAD,
     Columns,
     Item,
+    Samples,
     champion_config,
     check_tasks,
     collate,
@@ -32,6 +35,7 @@ from champion_runs import (
     Recorder,
     Watch,
     champion_checkpoint,
+    compact,
     default_dtype,
     parameters,
     record_written,
@@ -52,6 +56,7 @@ FINETUNE_BATCH = 4
 TRAINED_SAMPLES = 1
 SHOWN_PAIRS = 4
 SMALL_CANVAS = 4
+SMALL_SAMPLES = 5
 
 
 def prepare(golden: Recorder) -> None:
@@ -81,6 +86,20 @@ def prepare_finetune(golden: Recorder) -> None:
         golden.record(f"{task_id}.validation", list(batches(validation, shuffle=False)))
     golden.rng("after_batches")
     golden.files("files", golden.workdir)
+
+
+def prepare_blank(golden: Recorder) -> None:
+    """One task without training pairs whose only grids are black canvases without padding."""
+    config = champion_config(golden.workdir / "tasks")
+    canvas = [[0] * config.model.max_w] * config.model.max_h
+    (golden.workdir / "tasks").mkdir()
+    task = {"train": [], "test": [{"input": canvas, "output": canvas}]}
+    (golden.workdir / "tasks" / "blank.json").write_text(json.dumps(task), encoding="utf-8")
+    train, validation, task_ids = prepared(golden, config)
+    golden.record("train.count", len(train))
+    golden.record("validation", stacked_by_context(validation))
+    golden.record("task_ids", task_ids)
+    golden.record("sizes", {name: config.model[name] for name in ("vocab_size", "V_colours", "S_shapes")})
 
 
 def load(golden: Recorder) -> None:
@@ -130,6 +149,62 @@ def train_float64(golden: Recorder) -> None:
     train_in(golden, torch.float64, epochs=2, steps=1)
 
 
+def parts_float64(golden: Recorder) -> None:
+    """Public parts alone, in double precision, with small data that the runs do not meet."""
+    from champion.model.trainer import TransformerTrainer
+
+    champion_checkpoint()
+    quiet_lightning()
+    seed_everything(SEED)
+    config = champion_config(Path("tasks"))
+    with default_dtype(torch.float64):
+        champion_parts.metrics(golden)
+        champion_parts.decoding(golden, config)
+        champion_parts.positions(golden)
+        champion_parts.refusals(golden, config)
+        champion_parts.another_config(golden, config)
+        champion_parts.adaptation(golden, config)
+    model = TransformerTrainer.load_from_checkpoint(CHECKPOINT, map_location="cpu", weights_only=True, config=config)
+    core = model.to(torch.float64).eval().core_model
+    inputs = collate(small_samples(config, FINETUNE_TASKS[0], SMALL_SAMPLES)[:1])[:4]
+    champion_parts.contexts(golden, core, inputs)
+    golden.rng("end.rng")
+
+
+def finetune_small_float64(golden: Recorder) -> None:
+    """The fine-tuner as a library, on small canvases, with samples of six elements."""
+    from champion.model.finetune import TaskFineTuner, load_base_model
+
+    champion_checkpoint()
+    quiet_lightning()
+    seed_everything(SEED)
+    (golden.workdir / "base.ckpt").symlink_to(CHECKPOINT)
+    config = champion_config(Path("tasks"))
+    config.training.precision = 64
+    config.finetuning.max_epochs = 1
+    OmegaConf.update(config, "finetuning.base_model_checkpoint", "base.ckpt", force_add=True)
+    task_id = FINETUNE_TASKS[0]
+    # The sixth element is for the augmented grids of the H-Nets, which the champion does without.
+    items = cast(list[Item], [(*item, None) for item in small_samples(config, task_id, SMALL_SAMPLES)])
+    tuner = TaskFineTuner(load_base_model(config).to(torch.float64).train(), config)
+    tuner.selected_tasks = [task_id]
+    with watched_fits(golden, [task_id, "alone"]):
+        # Nothing validates, so the fine-tuner splits; it takes a data set for a loader.
+        found = tuner.run_all_tasks(DataLoader(Samples(items)), Samples([]), {task_id: 0})
+        golden.record("found", compact(found))
+        if "error" in found[task_id]:
+            raise RuntimeError(f"the fine-tuner failed: {found[task_id]['error']}")
+        columns = [field.unsqueeze(0) for field in items[0][:5]]
+        columns[1] = torch.where(torch.arange(columns[1].numel()).view_as(columns[1]) == 2, columns[0], PAD)  # one cell
+        *example, index = items[1][:5]
+        example[1] = torch.full_like(example[1], PAD)  # the answer is not known
+        validation: DataLoader[Any] = DataLoader(Samples(cast(list[Item], [(*columns, None)])), batch_size=None)
+        alone = tuner.finetune_task("alone", DataLoader(TensorDataset(*columns)), validation, (*example, index))
+        golden.record("alone", compact(alone))
+    record_written(golden, "results", golden.workdir / config.finetuning.save_dir)
+    golden.rng("end.rng")
+
+
 def infer_in(golden: Recorder, dtype: torch.dtype) -> None:
     from champion.model.trainer import TransformerTrainer
 
@@ -166,8 +241,7 @@ def infer_in(golden: Recorder, dtype: torch.dtype) -> None:
     )
     golden.record("validate", trainer.validate(model, eval_loader(items, 2), verbose=False))
     # Decoding without a target takes a forward pass for every two cells, so the canvas is small here.
-    *grids, index = items[0]
-    small = cast(Item, (*(grid[..., :SMALL_CANVAS, :SMALL_CANVAS] for grid in grids), index))
+    small = cropped(items[0])
     golden.record("predict", trainer.predict(model, eval_loader([small], 1)))
     golden.record("test", trainer.test(model, eval_loader(items[:1], 1), verbose=False))
     golden.record("parameters", parameters(model))
@@ -234,6 +308,17 @@ def train_in(golden: Recorder, dtype: torch.dtype, epochs: int, steps: int, conf
     trainer.fit(model, datamodule=ChampionData(settings, split))
     golden.model("trained", model)
     record_written(golden, "files", golden.workdir)
+
+
+def small_samples(config: DictConfig, task_id: str, count: int) -> list[Item]:
+    """The first samples of a task, on a canvas so small that a step costs next to nothing."""
+    items = load_split(config, TASKS, (task_id,), SEED, pairs=2 * count).train
+    return [cropped(item) for item in items[:count]]
+
+
+def cropped(item: Item) -> Item:
+    *grids, index = item
+    return cast(Item, (*(grid[..., :SMALL_CANVAS, :SMALL_CANVAS] for grid in grids), index))
 
 
 def portable(config: DictConfig) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def bundle(recorded: Recording, champion: Subject, tmp_path_factory: pytest.Temp
     made, folder = (tmp_path_factory.mktemp(name) / "bundle" for name in ("made", "empty"))
     write_bundle(made, bundle_files(champion, recorded.facts))
     made.rename(folder)
-    for file in ("workloads.py", "champion_runs.py"):
+    for file in ("workloads.py", "champion_parts.py", "champion_runs.py"):
         shutil.copy(champion.root / file, folder)
     shutil.copy(Path(__file__).with_name("standalone_driver.py"), folder / "driver.py")
     return folder

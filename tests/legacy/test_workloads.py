@@ -92,7 +92,26 @@ def test_prepare_finetune_records_batches(workloads: ModuleType, tmp_path: Path,
     assert sorted(entries["files"]) == ["task_id_map.json", "tasks/88a62173.json", "tasks/9172f3a0.json"]
 
 
-@pytest.mark.parametrize("name", ["prepare", "prepare_finetune"])
+def test_prepare_blank_has_no_colour_and_no_context(
+    workloads: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = _run(workloads.prepare_blank, tmp_path / "run", monkeypatch)
+    assert (entries["train.count"], entries["task_ids"]) == (0, {"blank": 0})
+    assert entries["sizes"] == {"vocab_size": 1, "V_colours": 1, "S_shapes": 11}
+    validation = entries["validation"]
+    assert not validation["src"].any() and not validation["tgt"].any()
+    # Both contexts that stand in for missing ones look like the source; one is left.
+    assert validation["context_input"].shape == validation["context_output"].shape == (1, 30, 30)
+
+
+def test_a_part_that_takes_a_wrong_setting_stops_the_run() -> None:
+    parts = importlib.import_module("champion_parts")
+    assert parts.refusal(lambda: int("one")) == "invalid literal for int() with base 10: 'one'"
+    with pytest.raises(RuntimeError, match="accepted"):
+        parts.refusal(lambda: int("1"))
+
+
+@pytest.mark.parametrize("name", ["prepare", "prepare_finetune", "prepare_blank"])
 def test_two_runs_are_the_same(name: str, workloads: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = _run(getattr(workloads, name), tmp_path / "first", monkeypatch)
     random.random()
@@ -125,7 +144,10 @@ def test_missing_tasks_stop_the_run(workloads: ModuleType, tmp_path: Path, monke
         _run(workloads.prepare, tmp_path / "run", monkeypatch)
 
 
-@pytest.mark.parametrize("name", ["load", "infer", "infer_float64", "finetune", "finetune_float64"])
+@pytest.mark.parametrize(
+    "name",
+    ["load", "infer", "infer_float64", "finetune", "finetune_float64", "parts_float64", "finetune_small_float64"],
+)
 def test_missing_checkpoint_is_one_clear_error(
     name: str, workloads: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +195,6 @@ def test_every_workload_takes_the_recorder_alone(workloads: ModuleType) -> None:
     names = [name for name, value in vars(workloads).items() if getattr(value, "__module__", "") == "workloads"]
     found = [name for name in names if inspect.signature(getattr(workloads, name)).parameters.keys() == {"golden"}]
     assert found == [
-        *("prepare", "prepare_finetune", "load", "infer", "finetune", "train"),
-        *("infer_float64", "finetune_float64", "train_float64"),
+        *("prepare", "prepare_finetune", "prepare_blank", "load", "infer", "finetune", "train"),
+        *("infer_float64", "finetune_float64", "train_float64", "parts_float64", "finetune_small_float64"),
     ]

@@ -1,2 +1,7 @@
+from .insertion import (
+    InsertionDecoder,
+)
 
-__all__ = []
+__all__ = [
+    "InsertionDecoder",
+]

@@ -439,7 +439,7 @@ class TransformerTrainer(pl.LightningModule):
     # ------------------------------------------------------------------
     # slots, insertion gating, expected cost
     # ------------------------------------------------------------------
-    def _compute_slot_state(self, logits):
+    def _compute_slot_state(self, logits, aug_grid=None):
         """
         Which slots are still to be written: True = open, False = complete.
 
@@ -458,6 +458,9 @@ class TransformerTrainer(pl.LightningModule):
         [INFERRED] the meaning of aug_grid.
         """
         state = torch.ones(logits.shape[:-1], dtype=torch.bool, device=logits.device)
+
+        # (a) augmented grid (H-Net loaders), it may be cropped differently
+        unbloat_forbid(isinstance(aug_grid, torch.Tensor), "champion/model/trainer.py:1979-1981")
         pad_marks_complete = OmegaConf.select(self.config, "model.insertion.pad_marks_complete", default=False)
         pad_marks_complete = bool(pad_marks_complete)
         return state
@@ -488,7 +491,7 @@ class TransformerTrainer(pl.LightningModule):
         costs -> risk exponent from the entropy -> expected cost + anchor + entropy floor. PAD cells belong
         to the canvas and are included: the model has to learn where a grid ends.
         """
-        slot_state = self._compute_slot_state(logits)
+        slot_state = self._compute_slot_state(logits, None)
         logits = self._apply_insertion_gating(logits, slot_state)
 
         cfg = self.config
@@ -694,8 +697,9 @@ class TransformerTrainer(pl.LightningModule):
         src, tgt, ctx_input, ctx_output, task_ids, aug_grid = None, None, None, None, None, None
         unbloat_forbid(isinstance(batch, dict), "champion/model/trainer.py:2501-2506")
         if isinstance(batch, (list, tuple)):
-            unbloat_forbid(len(batch) == 6, "champion/model/trainer.py:2509")
-            if len(batch) == 5:
+            if len(batch) == 6:
+                src, tgt, ctx_input, ctx_output, task_ids, aug_grid = batch
+            elif len(batch) == 5:
                 src, tgt, ctx_input, ctx_output, task_ids = batch
             else:
                 raise NotImplementedError("stripped: champion/model/trainer.py:2512-2517")
@@ -720,7 +724,7 @@ class TransformerTrainer(pl.LightningModule):
         # --- insertion gating (needs a slot that is complete) ---
         eval_gating = bool(OmegaConf.select(self.config, "model.insertion.eval_gating", default=False))
         eval_gating = bool(getattr(self, "insertion_enabled", False))
-        slot_state = self._compute_slot_state(logits)
+        slot_state = self._compute_slot_state(logits, aug_grid)
         logits = self._apply_insertion_gating(logits, slot_state)
         unbloat_forbid("slot_state" in locals() and not bool(slot_state.all()), "champion/model/trainer.py:2672-2673")
 
@@ -894,7 +898,7 @@ class TransformerTrainer(pl.LightningModule):
         unbloat_forbid(logits is None, "champion/model/trainer.py:2884")
 
         # gate like in the validation
-        slot_state = self._compute_slot_state(logits)
+        slot_state = self._compute_slot_state(logits, aug_grid)
         logits = self._apply_insertion_gating(logits, slot_state)
 
         with torch.no_grad():
