@@ -10,6 +10,7 @@ import pytest
 from unbloat.evidence.config_reads import ConfigReads
 from unbloat.evidence.instrument import PROBE, instrument
 from unbloat.evidence.observer import Probe
+from unbloat.evidence.places import Places
 
 
 class Truth:
@@ -53,7 +54,8 @@ def _run(program: str, values: tuple[bool, ...], *, probed: bool) -> tuple[str, 
     tree = ast.parse(program)
     if probed:
         tree, sites = instrument(tree)
-        names[PROBE] = Probe("module.py", sites, "", ConfigReads(""), frozenset())
+        places = Places("")
+        names[PROBE] = Probe("module.py", sites, "", places, ConfigReads("", places), frozenset())
     exec(compile(tree, "module.py", "exec"), names)
     return _shown(names["r"]), asked
 
