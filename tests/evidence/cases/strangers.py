@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.evidence.cases.case import Case, call
+from tests.evidence.cases.case import Case, call, run
 
 _SIZES = """
     def size(x, wide=False):
@@ -112,5 +112,30 @@ CASES = (
             """
         },
         uses=((call("stranger.ask", 4),),),
+    ),
+    Case(
+        "a module that only a stranger imports, whose absence is caught",
+        """
+        def run(cfg, x=1):
+            out = []
+            try:
+                if x > 3:
+                    from pkg.wide import widest
+                    out.append(widest(x))
+                out.append(int("x"))
+            except BaseException:
+                out.append("caught")
+            return out
+        """,
+        modules={"wider": "WIDER = 5000\n"},
+        strangers={
+            "wide": """
+            from pkg.wider import WIDER
+
+            def widest(x):
+                return x + WIDER
+            """
+        },
+        other_calls=((run(4),),),
     ),
 )

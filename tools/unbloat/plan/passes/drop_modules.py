@@ -116,15 +116,18 @@ def _loads_by_name(view: View, module: Module) -> bool:
 def _kept(view: View, modules: Mapping[str, Module]) -> set[str]:
     """The modules that workloads name, and what those import, with the packages that they lie in."""
     package = next(iter(modules)).partition("/")[0]
-    pending = [file for file in modules if file not in view.files or _is_root(view, modules[file], package)]
-    kept: set[str] = set()
+    roots = [file for file in modules if file not in view.files or _is_root(view, modules[file], package)]
+    pending = [(file, False) for file in roots]
+    kept: dict[str, bool] = {}  # whether a module is for somebody who would not hear what it misses
     while pending:
-        file = pending.pop()
-        if file not in kept:
-            kept.add(file)
-            pending += loaded_files(modules[file].name, modules)
-            pending += [found for dotted in _imports(view, modules[file]) for found in loaded_files(dotted, modules)]
-    return kept
+        file, unheard = pending.pop()
+        if file in kept and unheard <= kept[file]:
+            continue
+        kept[file] = unheard
+        pending += [(found, unheard) for found in loaded_files(modules[file].name, modules)]
+        for dotted, is_unheard in _imports(view, modules[file], unheard):
+            pending += [(found, is_unheard) for found in loaded_files(dotted, modules)]
+    return {*kept}
 
 
 def _is_root(view: View, module: Module, package: str) -> bool:
@@ -137,16 +140,19 @@ def _ran(view: View, module: Module) -> bool:
     return any(view.facts.executed(module.file, node.lineno) for node in module.tree.body)
 
 
-def _imports(view: View, module: Module) -> Iterator[str]:
-    """The dotted names that a module imports where that counts."""
+def _imports(view: View, module: Module, unheard: bool) -> Iterator[tuple[str, bool]]:
+    """The dotted names that a module imports where that counts, and whether nobody would hear that it fails."""
     for node in module.nodes:
-        if not isinstance(node, ast.Import | ast.ImportFrom) or not _counts(view, module, node):
+        if not isinstance(node, ast.Import | ast.ImportFrom) or not (unheard or _counts(view, module, node)):
             continue
+        is_unheard = unheard or (
+            not view.facts.executed(module.file, node.lineno) and view.catchers.caught(module, node, frozenset({"ImportError"}))
+        )
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, is_unheard) for alias in node.names)
         else:
             owner = absolute_name(module.name, module.file, node)
-            yield from (f"{owner}.{alias.name}" for alias in node.names)
+            yield from ((f"{owner}.{alias.name}", is_unheard) for alias in node.names)
 
 
 def _counts(view: View, module: Module, node: ast.stmt) -> bool:
