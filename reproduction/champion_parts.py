@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+from champion_data import PAD
 from champion_runs import Recorder, parameters
 from omegaconf import DictConfig
 
@@ -41,8 +42,17 @@ def decoding(golden: Recorder, config: DictConfig) -> None:
     logits = torch.zeros(1, 1, 3, CLASSES)
     for slot, winner in enumerate((4, END_OF_SLOT, 7)):
         logits[0, 0, slot, winner] = 2.0 + slot
-    found = InsertionDecoder(config.model.insertion).decode(lambda grid: logits, torch.full((1, 1, 3), BASE_VOCAB - 1))
+    found = InsertionDecoder(config.model.insertion).decode(lambda grid: logits, torch.full((1, 1, 3), PAD))
     golden.record("decoding", [found.grid, found.order, found.steps])
+
+
+def slot_costs(golden: Recorder) -> None:
+    """Prices of an open and of a finished slot."""
+    from champion.losses.expected_cost_loss import build_slot_costs
+
+    truth, is_open = torch.tensor([3, 3]), torch.tensor([True, False])
+    prices = {"a": 0.25, "b": 0.35, "c": 0.45, "d": 1.0, "d_finish": 0.8}
+    golden.record("slot_costs", build_slot_costs(truth, is_open, BASE_VOCAB, K=CLASSES, **prices))
 
 
 def positions(golden: Recorder) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from places import CHECKPOINT
-from scripting import read_checkpoint
+from scripting import read_checkpoint, refuse_pickles
 
 LOGS = "logs"
 
@@ -43,11 +43,12 @@ class Recorder(Protocol):
 
 
 def champion_checkpoint() -> dict[str, Any]:
-    """The committed checkpoint.
+    """The committed checkpoint; from here on, nothing that is loaded is unpickled.
 
     Raises:
         ScriptError: it is missing or broken.
     """
+    refuse_pickles()
     return read_checkpoint(CHECKPOINT)
 
 

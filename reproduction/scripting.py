@@ -7,6 +7,7 @@ import ctypes
 import hashlib
 import json
 import logging
+import os
 import pickle
 import sys
 import warnings
@@ -33,6 +34,7 @@ class ScriptError(ValueError):
 def run(main: Callable[[list[str]], int]) -> int:
     """Call a script's `main`; bad input becomes one line and exit code 2."""
     keep_freed_memory()
+    refuse_pickles()
     try:
         return main(sys.argv[1:])
     except (ScriptError, TaskFileError) as error:
@@ -46,6 +48,11 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def refuse_pickles() -> None:
+    """Have torch load weights only, whatever the package asks for: no code in a checkpoint is run."""
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
 
 
 def quiet_lightning() -> None:

@@ -160,6 +160,7 @@ def parts_float64(golden: Recorder) -> None:
     with default_dtype(torch.float64):
         champion_parts.metrics(golden)
         champion_parts.decoding(golden, config)
+        champion_parts.slot_costs(golden)
         champion_parts.positions(golden)
         champion_parts.refusals(golden, config)
         champion_parts.another_config(golden, config)

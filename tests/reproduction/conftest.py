@@ -28,12 +28,13 @@ def scripts_importable() -> Iterator[None]:
     """The scripts and whichever tree they put on the path, for one file of tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(REPRODUCTION))
-        _forget_modules()
+        forget_modules()
         yield
-        _forget_modules()
+        forget_modules()
 
 
-def _forget_modules() -> None:
+def forget_modules() -> None:
+    """Have the scripts and the package imported anew."""
     for name in [name for name in sys.modules if name.partition(".")[0] in OWN]:
         del sys.modules[name]
 
@@ -99,6 +100,8 @@ Script = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Script:
     """Runs a script's `main` with arguments: exit code, output, errors."""
+
+    monkeypatch.delenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", raising=False)  # what sets it is undone after the test
 
     def call(name: str, *arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *(str(argument) for argument in arguments)])

@@ -522,4 +522,35 @@ CASES = (
             """
         },
     ),
+    Case(
+        "a variable that only some calls have, asked for in `locals()`",
+        """
+        def run(cfg, x=1):
+            if x > 3:
+                scale = 2
+            return x * 3 if "scale" in locals() else size(x) + depth(x) + sum(inner(x) for _ in range(2))
+
+        def size(x):
+            if x > 2:
+                locals()["scale"] = x
+            return x * 2 if "scale" in locals() else x
+
+        def depth(x):
+            names = locals()
+            exec("scale = 1" if x > 1 else "pass")
+            return x * 5 if "scale" in names or "scale" in locals() else x
+
+        def inner(x):
+            scale = x
+
+            def has():
+                if x > 2:
+                    return scale * 7
+                return 1 if "scale" in locals() else 0
+
+            return has()
+        """,
+        calls=(run(1),),
+        other_calls=((run(2),), (run(3),), (run(9),)),
+    ),
 )

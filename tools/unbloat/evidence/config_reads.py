@@ -174,9 +174,8 @@ class ConfigReads:
 
         def whole(config: Any, *arguments: Any) -> Any:
             if not getattr(self._noting, "active", False):
-                for frame in self._places.frames():
-                    if (place := self._places.of(frame)) is not None:
-                        self.reads.setdefault(place, set()).add(UNKNOWN_KEY)
+                for place in self._places.under_way():
+                    self.reads.setdefault(place, set()).add(UNKNOWN_KEY)
             return original(config, *arguments)
 
         return whole
@@ -185,7 +184,7 @@ class ConfigReads:
         """A list is read as a whole, so a change of an item changes what its own key finds."""
 
         def write(config: Any, *arguments: Any, **options: Any) -> Any:
-            if any(True for _ in self._places.frames()):
+            if self._places.any_under_way():
                 with self.unnoticed():
                     key = None if of_whole else arguments[0] if arguments else options["key"]
                     self.writes.add(self._full_key(config, key))
@@ -217,7 +216,7 @@ class ConfigReads:
         self.read(f"{key}.{ANY_PART}", [VALUE, answer])
 
     def wrote(self, key: str) -> None:
-        if not getattr(self._noting, "active", False) and any(True for _ in self._places.frames()):
+        if not getattr(self._noting, "active", False) and self._places.any_under_way():
             self.writes.add(key)
 
     def is_own(self, function: object) -> bool:

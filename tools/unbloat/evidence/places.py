@@ -28,9 +28,8 @@ class Places:
         self._tree = tree
         self._known: dict[tuple[CodeType, int], Place | None] = {}
 
-    def frames(self) -> Iterator[FrameType]:
-        """The subject's frames on the stack, innermost first."""
-        frame: FrameType | None = sys._getframe(1)
+    def frames(self, frame: FrameType | None) -> Iterator[FrameType]:
+        """The subject's frames on the stack from `frame` outwards."""
         while frame is not None:
             if frame.f_code.co_filename.startswith(self._tree):
                 yield frame
@@ -45,15 +44,16 @@ class Places:
 
     def under_way(self) -> list[Place]:
         """Every expression of the subject that is under way, innermost first."""
-        return [place for frame in self.frames() if (place := self.of(frame)) is not None]
+        return [place for frame in self.frames(sys._getframe(1)) if (place := self.of(frame)) is not None]
+
+    def any_under_way(self) -> bool:
+        """Whether code of the subject is on the stack at all."""
+        return next(self.frames(sys._getframe(1)), None) is not None
 
     def beneath(self, frame: FrameType | None) -> Place | None:
         """The innermost expression of the subject that is under way at a frame."""
-        while frame is not None:
-            if frame.f_code.co_filename.startswith(self._tree):
-                return self.of(frame)
-            frame = frame.f_back
-        return None
+        innermost = next(self.frames(frame), None)
+        return self.of(innermost) if innermost is not None else None
 
     def caller(self, frame: FrameType | None, *, is_forward: bool) -> Place | None:
         """The expression of the subject that calls, directly or through a pass-through; None if somebody else does."""

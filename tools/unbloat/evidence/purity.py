@@ -16,6 +16,7 @@ from unbloat.evidence.facts import Facts
 from unbloat.evidence.functions import own_nodes
 from unbloat.evidence.instrument import CONSUMERS, consumes
 from unbloat.evidence.names import CONFIG_FUNCTIONS, PURE_FUNCTIONS, PURE_METHODS
+from unbloat.evidence.namespaces import asks_for_variables
 from unbloat.evidence.program import FUNCTIONS, Callee, Module, Program
 from unbloat.evidence.scopes import Function, Scope
 from unbloat.evidence.special import is_plain, operands, special_methods
@@ -144,6 +145,8 @@ class Purity:
             return self.is_pure_function(callee.function)
         if isinstance(node.func, ast.Name):
             if scope.resolve(node.func.id) is None:
+                if asks_for_variables(module, node):
+                    return True
                 walked = node.args if consumes(node) else []
                 # What `id` gives differs from run to run, but asking leaves no trace.
                 known = node.func.id in PURE_FUNCTIONS | CONSUMERS | {"id"} or node.func.id.endswith("Error")

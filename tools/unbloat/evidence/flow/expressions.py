@@ -37,6 +37,7 @@ from unbloat.evidence.names import (
     UNSEEN,
     is_setting,
 )
+from unbloat.evidence.namespaces import asks_for_no_variable
 from unbloat.evidence.program import Module, Program
 from unbloat.evidence.scopes import Scope
 
@@ -284,6 +285,8 @@ class Expressions(ConfigAccess):
         return join([stored, *missing, *(self.source(module, part) for part in node.args[2:])])
 
     def _compare(self, module: Module, node: ast.Compare) -> Source:
+        if asks_for_no_variable(module, node):
+            return STATIC
         parts = [node.left, *node.comparators]
         if all(isinstance(operator, ast.Is | ast.IsNot) for operator in node.ops):
             if any(isinstance(part, ast.Constant) and part.value is None for part in parts):

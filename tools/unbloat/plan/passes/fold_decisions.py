@@ -84,6 +84,43 @@ EXAMPLES = (
         config={"size": 4, "strict": False},
     ),
     Example(
+        "a variable that no statement binds is not in `locals()`",
+        first=("fold decisions",),
+        before="""
+        def run(cfg):
+            size = 2
+            if "scale" in locals() and scale:
+                size *= scale
+            return size
+        """,
+        after="""
+        def run(cfg):
+            size = 2
+            return size
+        """,
+    ),
+    Example(
+        "a variable that a branch binds may be in `locals()`, and so may any that somebody writes into it",
+        before="""
+        def run(cfg, x=1):
+            if x > 3: scale = 2
+            return x * scale if "scale" in locals() else wider(x)
+
+        def wider(x):
+            if x > 2: locals()["scale"] = x
+            return x * 2 if "scale" in locals() else x
+        """,
+        after="""
+        def run(cfg, x=1):
+            if x > 3: scale = 2
+            return x * scale if "scale" in locals() else wider(x)
+
+        def wider(x):
+            if x > 2: locals()["scale"] = x
+            return x * 2 if "scale" in locals() else x
+        """,
+    ),
+    Example(
         "data decides: nothing may go",
         before="""
         def run(cfg, values=(3, 1)):
