@@ -11,6 +11,7 @@ from unbloat.subject import Subject
 from unbloat.verify.server import Server
 
 RUN = "def run(cfg):\n    return 1\n"
+LOADED = "import importlib\n\n\ndef run(cfg):\n    return importlib.import_module('pkg.' + '{}').__name__\n"
 SWALLOWED = "\n\ndef spare():\n    try:\n        import pkg.other\n    except ImportError:\n        pass\n"
 
 
@@ -25,10 +26,26 @@ SWALLOWED = "\n\ndef spare():\n    try:\n        import pkg.other\n    except Im
             RUN + SWALLOWED,
             True,
         ),
+        ("another one is loaded by a computed name", LOADED.format("module"), True),
+        ("it is loaded by a computed name", LOADED.format("other"), False),
         (
-            "modules are loaded by computed names",
-            "import importlib\n\n\ndef run(cfg):\n    return importlib.import_module('pkg' + '.module').__name__\n",
+            "one is loaded by a computed name, and nobody hears that another one is missing",
+            "import importlib\n\n\ndef run(cfg):\n"
+            "    for name in ('missing', 'module'):\n"
+            "        try:\n            found = importlib.import_module('pkg.' + name)\n"
+            "        except ImportError:\n            pass\n"
+            "    return found.__name__\n",
             False,
+        ),
+        (
+            "modules are listed",
+            "import pkgutil\nimport pkg\n\n\ndef run(cfg):\n    return len([*pkgutil.iter_modules(pkg.__path__)])\n",
+            False,
+        ),
+        (
+            "another package is looked for",
+            "import importlib.util\n\n\ndef run(cfg):\n    return importlib.util.find_spec('numpy') is not None\n",
+            True,
         ),
     ],
 )

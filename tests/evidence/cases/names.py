@@ -553,4 +553,32 @@ CASES = (
         calls=(run(1),),
         other_calls=((run(2),), (run(3),), (run(9),)),
     ),
+    Case(
+        "modules that are loaded by a name that the user gives",
+        """
+        import importlib
+
+        def run(cfg, name="one", spare=None):
+            try:
+                return loaded(name)
+            except ValueError:
+                return loaded(spare)
+
+        def loaded(name):
+            if name is None:
+                raise ValueError(name)
+            module = importlib.import_module("pkg." + name)
+            return module.VALUE
+
+        def tried(name):
+            try:
+                return loaded(name)
+            except ImportError:
+                return 0
+        """,
+        calls=(run(), run(None, "one")),
+        other_calls=((run("two"),), (run(None, "two"),)),
+        uses=((call("tried", "two"),),),
+        modules={"one": "VALUE = 1", "two": "VALUE = 2"},
+    ),
 )

@@ -39,11 +39,11 @@ _CONSTRUCTORS = ("__new__", "__init__", "__post_init__")
 
 @dataclass(frozen=True, eq=False)
 class Catcher:
-    """A block, the errors that may be swallowed around it, and the functions seen to run beneath it."""
+    """A block, and the errors that may be swallowed around it."""
 
+    module: Module
     body: frozenset[ast.stmt]
     errors: Errors
-    beneath: frozenset[ast.AST]
 
 
 class Catchers:
@@ -55,9 +55,9 @@ class Catchers:
         self._facts = facts
         self._every_handler = every_handler
         self._calls = Calls(program, facts)
-        self._catchers = [
-            Catcher(frozenset(body), errors, frozenset(self._beneath(module, body))) for module, body, errors in self._find()
-        ]
+        self._catchers = [Catcher(module, frozenset(body), errors) for module, body, errors in self._find()]
+        self._found: dict[Catcher, frozenset[ast.AST]] = {}
+        self._direct: dict[ast.AST, list[tuple[Module, ast.AST]]] = {}
 
     def caught_at(self, file: str, place: Span, errors: Errors) -> bool:
         """The same for a node of a later state, by its place; what is not found there counts as caught."""
@@ -91,7 +91,7 @@ class Catchers:
             around.add(outer)
             outer = module.parents.get(outer)
         return any(
-            overlap(catcher.errors, errors) and (catcher.body & around or catcher.beneath & around)
+            overlap(catcher.errors, errors) and (catcher.body & around or self._beneath(catcher) & around)
             for catcher in self._catchers
         )
 
@@ -128,18 +128,29 @@ class Catchers:
                 if node.name == "__del__" or (module.file, Span.of(node)) in self._facts.elsewhere:
                     yield module, node.body, _ANY
 
-    def _beneath(self, module: Module, body: Iterable[ast.stmt]) -> set[ast.AST]:
-        found: set[ast.AST] = set()
-        pending: list[tuple[Module, ast.AST]] = [(module, statement) for statement in body]
-        while pending:
-            where, root = pending.pop()
+    def _beneath(self, catcher: Catcher) -> frozenset[ast.AST]:
+        """The functions that may run beneath a catcher."""
+        if catcher not in self._found:
+            found: set[ast.AST] = set()
+            pending: list[tuple[Module, ast.AST]] = [(catcher.module, statement) for statement in catcher.body]
+            while pending:
+                for callee, function in self._directly_beneath(*pending.pop()):
+                    if function not in found:
+                        found.add(function)
+                        pending.append((callee, function))
+            self._found[catcher] = frozenset(found)
+        return self._found[catcher]
+
+    def _directly_beneath(self, module: Module, root: ast.AST) -> list[tuple[Module, ast.AST]]:
+        """The functions that a statement or function may run itself."""
+        if root not in self._direct:
+            found: dict[ast.AST, Module] = {}
             for node in ast.walk(root):
                 if isinstance(node, ast.expr | ast.stmt):
-                    for callee, function in [*self._seen(where, node), *self._unseen(where, node), *self._handed(where, node)]:
-                        if function not in found:
-                            found.add(function)
-                            pending.append((callee, function))
-        return found
+                    for reached in (self._seen(module, node), self._unseen(module, node), self._handed(module, node)):
+                        found |= {function: callee for callee, function in reached}
+            self._direct[root] = [(callee, function) for function, callee in found.items()]
+        return self._direct[root]
 
     def _seen(self, module: Module, node: ast.expr | ast.stmt) -> Iterator[tuple[Module, ast.AST]]:
         for where, function in self._calls.beneath(module, node):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TypeAlias
 
+from unbloat.evidence.kept import kept
 from unbloat.evidence.patches import Patches, attribute_stores
 from unbloat.evidence.related import absolute_name, module_name, related_files
 from unbloat.evidence.scopes import Binding, Function, ModuleScopes, Scope, analyse_scopes
@@ -95,9 +96,9 @@ class Program:
     """
 
     def __init__(self, trees: Mapping[str, ast.Module], strangers: Mapping[str, ast.Module] | None = None) -> None:
-        self.modules = {file: _module(file, tree) for file, tree in trees.items()}
-        self.strangers = {file: _module(file, tree) for file, tree in (strangers or {}).items()}
-        self._by_name = {module.name: module for module in self.modules.values()}
+        self.modules = {file: _module(tree, file) for file, tree in trees.items()}
+        self.strangers = {file: _module(tree, file) for file, tree in (strangers or {}).items()}
+        self.by_name = {module.name: module for module in self.modules.values()}
         self.module_of: dict[ast.AST, Module] = {
             scope: module for module in self.modules.values() for scope in module.scopes.by_node
         }
@@ -125,7 +126,7 @@ class Program:
         statement = module.parents[alias]
         if not isinstance(alias, ast.alias) or not isinstance(statement, ast.ImportFrom):
             return None
-        source = self._by_name.get(absolute_name(module.name, module.file, statement))
+        source = self.by_name.get(absolute_name(module.name, module.file, statement))
         if source is None or alias.name not in source.scopes.module.bindings:
             return None
         return source, alias.name
@@ -139,7 +140,7 @@ class Program:
         if len(names) != 1:
             return None  # Which one it is, a run tells.
         dotted = names.pop()
-        return self._by_name.get(dotted, dotted)
+        return self.by_name.get(dotted, dotted)
 
     # -- calls --------------------------------------------------------------------------------------------------
 
@@ -309,9 +310,8 @@ def program_around(trees: Mapping[str, ast.Module], files: frozenset[str]) -> Pr
     return Program({file: trees[file] for file in trees if file in related}, strangers)
 
 
-@lru_cache(maxsize=1024)
-def _module(file: str, tree: ast.Module) -> Module:
-    """Trees are never changed in place, so what was found out about one holds as long as it is in use."""
+@kept
+def _module(tree: ast.Module, file: str) -> Module:
     nodes: list[ast.AST] = [tree]
     parents: dict[ast.AST, ast.AST] = {}
     for node in nodes:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts
+from unbloat.evidence.kept import kept
+from unbloat.evidence.loaders import loading_calls
 from unbloat.evidence.program import Module, Program
 from unbloat.evidence.registers import may_keep_book
 
@@ -223,7 +225,7 @@ def _outer_parts(node: ast.AST) -> Iterator[ast.AST]:
         yield from [*node.decorator_list, *node.bases, *node.keywords]
 
 
-@lru_cache(maxsize=1024)
+@kept
 def _asked_for_in(module: Module) -> frozenset[str]:
     found: set[str] = set()
     for node in module.nodes:
@@ -240,8 +242,16 @@ def asked_for_by_strangers(program: Program) -> frozenset[str]:
 
 
 def module_exports(program: Program) -> frozenset[tuple[str, str]]:
-    """(module, name) pairs that another module of the subject imports or reaches through the module."""
-    return _exports_to(program, [*program.modules.values(), *program.strangers.values()])
+    """(module, name) pairs that another module of the subject imports or reaches through the module.
+
+    What is loaded by its name may be any module: there, all counts that somebody asks some object for.
+    """
+    modules = [*program.modules.values(), *program.strangers.values()]
+    exports = _exports_to(program, modules)
+    if not any(map(loading_calls, modules)):
+        return exports
+    asked_for = frozenset().union(*map(_asked_for_in, modules))
+    return exports | {(one.name, name) for one in modules for name in asked_for & one.scopes.module.bindings.keys()}
 
 
 def _exports_to(program: Program, modules: Iterable[Module]) -> frozenset[tuple[str, str]]:
@@ -253,7 +263,7 @@ def _exports_to(program: Program, modules: Iterable[Module]) -> frozenset[tuple[
     return frozenset(found)
 
 
-@lru_cache(maxsize=1024)
+@kept
 def _asked_of_modules(module: Module) -> tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]]:
     """What a module imports from any other, and what it asks for as an attribute of one that it imports."""
     imported: set[tuple[str, str]] = set()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterable, Mapping
-from functools import lru_cache
+
+from unbloat.evidence.kept import kept
 
 
 def related_files(trees: Mapping[str, ast.Module], files: Iterable[str]) -> frozenset[str]:
@@ -36,12 +37,12 @@ def _closure(start: Iterable[str], edges: Mapping[str, set[str]]) -> frozenset[s
 
 def _imported_files(file: str, tree: ast.Module, trees: Mapping[str, ast.Module]) -> set[str]:
     """The modules that an import anywhere in a file may load, packages on the way to them included."""
-    return {loaded for dotted in _imported_names(file, tree) for loaded in loaded_files(dotted, trees)} - {file}
+    return {loaded for dotted in _imported_names(tree, file) for loaded in loaded_files(dotted, trees)} - {file}
 
 
-@lru_cache(maxsize=1024)
-def _imported_names(file: str, tree: ast.Module) -> frozenset[str]:
-    """The dotted names that a file imports; kept, since most trees stay the same from round to round."""
+@kept
+def _imported_names(tree: ast.Module, file: str) -> frozenset[str]:
+    """The dotted names that a file imports."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pyflakes import checker, messages
 
 from unbloat.evidence.functions import lost_generators
+from unbloat.evidence.kept import kept
 from unbloat.evidence.program import Program
 from unbloat.evidence.scopes import ModuleScopes, lost_names
 
@@ -38,7 +39,7 @@ def _undefined_in(file: str, text: str) -> tuple[str, ...]:
     return tuple(undefined_names(ast.parse(text)))
 
 
-@lru_cache(maxsize=1024)
+@kept
 def _known_undefined(tree: ast.Module) -> tuple[str, ...]:
     return tuple(undefined_names(tree))
 
@@ -72,8 +73,7 @@ def _lost_imports(before: Program, after: Program) -> Iterator[str]:
             continue
         for alias in node.names:
             owner, _, name = module.imported_name(alias).rpartition(".")
-            old = next((one for one in before.modules.values() if one.name == owner), None)
-            new = next((one for one in after.modules.values() if one.name == owner), None)
+            old, new = before.by_name.get(owner), after.by_name.get(owner)
             if old is not None and new is not None and name in old.scopes.module.bindings:
                 if name not in new.scopes.module.bindings:
                     yield f"{module.file}:{node.lineno}: imports `{name}`, which {new.file} no longer has"

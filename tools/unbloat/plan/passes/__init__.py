@@ -49,7 +49,8 @@ class Pass:
 
 STAGES: tuple[tuple[Pass, ...], ...] = (
     # First what nobody imports: everything after that costs less.
-    (Pass.of(drop_modules), Pass.of(shorten_exports), Pass.of(drop_imports)),
+    (Pass.of(drop_modules),),
+    (Pass.of(shorten_exports), Pass.of(drop_imports)),
     # Then what did not run, all at once: everything after that looks at what is left.
     (Pass.of(trip_unseen), Pass.of(flatten_try)),
     (

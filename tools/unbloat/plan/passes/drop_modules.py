@@ -2,7 +2,8 @@
 
 Safe because importing one is a `ModuleNotFoundError`, never silence. What counts is every import that a workload executed,
 and one that did not run but whose failure somebody might swallow, or that types rely on; a package stays with anything in
-it, and a module whose name a workload mentions stays. Where the package itself loads modules by computed names, all stay.
+it, and a module whose name a workload mentions stays. Where the package itself loads modules by computed names, those stay
+that a workload loaded; where it lists modules, or swallows the error of one that is missing, all stay.
 What importing a module does beside that (registering something, drawing a random number) is what the goldens are for.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from unbloat.edit import DropModule, Span
 from unbloat.evidence import Module
+from unbloat.evidence.loaders import FINDERS, called, loading_calls
 from unbloat.evidence.related import absolute_name, loaded_files
 from unbloat.plan.example import Example
 from unbloat.plan.removal import Evidence, Removal
@@ -87,15 +89,17 @@ EXAMPLES = (
     ),
 )
 
-_LOADERS = frozenset("import_module __import__ iter_modules walk_packages find_spec find_loader all_objects".split())
+_MISSING = frozenset({"ImportError"})
 
 
 def propose(view: View) -> Iterator[Removal]:
     """Every module that no workload reaches through imports."""
     modules = {**view.program.modules, **view.program.strangers}
-    if any(_loads_by_name(view, module) for module in modules.values()):
+    package = next(iter(modules)).partition("/")[0]
+    loads = [(module, call) for module in modules.values() for call in loading_calls(module)]
+    if any(_is_silent(view, module, call) for module, call in loads):
         return
-    kept = _kept(view, modules)
+    kept = _kept(view, modules, package, loads_by_name=bool(loads))
     for file in sorted(view.files - kept):
         module = modules[file]
         last = max((getattr(node, "end_lineno", 0) or 0 for node in module.tree.body), default=1)
@@ -104,19 +108,21 @@ def propose(view: View) -> Iterator[Removal]:
         yield Removal(file, DropModule(), NAME, Evidence.UNREFERENCED, reason, place, ((1, last),))
 
 
-def _loads_by_name(view: View, module: Module) -> bool:
-    return any(
-        isinstance(node, ast.Call)
-        and (node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")) in _LOADERS
-        and view.facts.executed(module.file, node.lineno)
-        for node in module.nodes
-    )
+def _is_silent(view: View, module: Module, node: ast.Call) -> bool:
+    """Whether a load may find less than before, and nobody hears of it."""
+    executed = bool(view.facts.executed(module.file, node.lineno))
+    if module.file in view.program.strangers:
+        return executed
+    return (executed and called(node) in FINDERS) or view.catchers.caught(module, node, _MISSING)
 
 
-def _kept(view: View, modules: Mapping[str, Module]) -> set[str]:
-    """The modules that workloads name, and what those import, with the packages that they lie in."""
-    package = next(iter(modules)).partition("/")[0]
-    roots = [file for file in modules if file not in view.files or _is_root(view, modules[file], package)]
+def _kept(view: View, modules: Mapping[str, Module], package: str, *, loads_by_name: bool) -> set[str]:
+    """The modules that workloads name or load by name, and what those import, with the packages that they lie in."""
+    roots = [
+        file
+        for file, module in modules.items()
+        if file not in view.files or _is_root(view, module, package) or (loads_by_name and _was_loaded(view, module))
+    ]
     pending = [(file, False) for file in roots]
     kept: dict[str, bool] = {}  # whether a module is for somebody who would not hear what it misses
     while pending:
@@ -136,6 +142,11 @@ def _is_root(view: View, module: Module, package: str) -> bool:
     return module.name.rpartition(".")[2] in view.outside and (_ran(view, module) or not module.tree.body)
 
 
+def _was_loaded(view: View, module: Module) -> bool:
+    """Whether a workload loaded a module; of an empty one, nothing tells."""
+    return module.file in view.facts.lines or not module.tree.body
+
+
 def _ran(view: View, module: Module) -> bool:
     return any(view.facts.executed(module.file, node.lineno) for node in module.tree.body)
 
@@ -146,7 +157,7 @@ def _imports(view: View, module: Module, unheard: bool) -> Iterator[tuple[str, b
         if not isinstance(node, ast.Import | ast.ImportFrom) or not (unheard or _counts(view, module, node)):
             continue
         is_unheard = unheard or (
-            not view.facts.executed(module.file, node.lineno) and view.catchers.caught(module, node, frozenset({"ImportError"}))
+            not view.facts.executed(module.file, node.lineno) and view.catchers.caught(module, node, _MISSING)
         )
         if isinstance(node, ast.Import):
             yield from ((alias.name, is_unheard) for alias in node.names)
@@ -171,4 +182,4 @@ def _counts(view: View, module: Module, node: ast.stmt) -> bool:
         if isinstance(outer, ast.If) and "TYPE_CHECKING" in ast.unparse(outer.test):
             return True
         outer = module.parents.get(outer)
-    return view.catchers.caught(module, node, frozenset({"ImportError"}))
+    return view.catchers.caught(module, node, _MISSING)
