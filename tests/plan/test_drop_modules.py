@@ -12,6 +12,17 @@ from unbloat.verify.server import Server
 
 RUN = "def run(cfg):\n    return 1\n"
 LOADED = "import importlib\n\n\ndef run(cfg):\n    return importlib.import_module('pkg.' + '{}').__name__\n"
+FOUND = """
+import importlib.util
+
+
+def has(name):
+    return importlib.util.find_spec(name) is not None
+
+
+def run(cfg):
+    return has("numpy"), has("{}")
+"""
 SWALLOWED = "\n\ndef spare():\n    try:\n        import pkg.other\n    except ImportError:\n        pass\n"
 
 
@@ -47,6 +58,9 @@ SWALLOWED = "\n\ndef spare():\n    try:\n        import pkg.other\n    except Im
             "import importlib.util\n\n\ndef run(cfg):\n    return importlib.util.find_spec('numpy') is not None\n",
             True,
         ),
+        ("other packages are looked for by a function", FOUND.format("numpy"), True),
+        ("it may be what a function looks for", FOUND.format("pkg.spare"), False),
+        ("a function that looks for packages is handed on", FOUND.format('"), *map(has, ["numpy"]), has("numpy'), False),
     ],
 )
 def test_a_module_goes(title: str, source: str, gone: bool, make_subject: Callable[..., Subject], server: Server) -> None:

@@ -17,6 +17,7 @@ import builtins
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TypeAlias
 
 from unbloat.edit.edits import Span
@@ -34,6 +35,9 @@ LOUD: Errors = frozenset({"NotImplementedError"})
 LOUDER: Errors = frozenset({"GeneratorExit"})
 _ANY: Errors = None
 _ASKING = ("isinstance", "issubclass", "super", "cast", "hasattr", "getattr", "setattr")
+# The name of a function or class, or the family of a class and the name of a method in it.
+Key: TypeAlias = str | tuple[str, str]
+_LAMBDA = "<lambda>"
 _CONSTRUCTORS = ("__new__", "__init__", "__post_init__")
 
 
@@ -44,6 +48,14 @@ class Catcher:
     module: Module
     body: frozenset[ast.stmt]
     errors: Errors
+
+
+@dataclass(frozen=True, eq=False)
+class _Directly:
+    """What a statement or function may run itself: functions that the runs saw it call, and others by their names."""
+
+    functions: list[tuple[Module, ast.AST]]
+    keys: frozenset[Key]
 
 
 class Catchers:
@@ -57,7 +69,7 @@ class Catchers:
         self._calls = Calls(program, facts)
         self._catchers = [Catcher(module, frozenset(body), errors) for module, body, errors in self._find()]
         self._found: dict[Catcher, frozenset[ast.AST]] = {}
-        self._direct: dict[ast.AST, list[tuple[Module, ast.AST]]] = {}
+        self._direct: dict[ast.AST, _Directly] = {}
 
     def caught_at(self, file: str, place: Span, errors: Errors) -> bool:
         """The same for a node of a later state, by its place; what is not found there counts as caught."""
@@ -132,56 +144,57 @@ class Catchers:
         """The functions that may run beneath a catcher."""
         if catcher not in self._found:
             found: set[ast.AST] = set()
+            keys: set[Key] = set()
             pending: list[tuple[Module, ast.AST]] = [(catcher.module, statement) for statement in catcher.body]
             while pending:
-                for callee, function in self._directly_beneath(*pending.pop()):
+                directly = self._directly_beneath(*pending.pop())
+                new = [self._functions.get(key, ()) for key in directly.keys - keys]
+                keys |= directly.keys
+                for module, function in chain(directly.functions, *new):
                     if function not in found:
                         found.add(function)
-                        pending.append((callee, function))
+                        pending.append((module, function))
             self._found[catcher] = frozenset(found)
         return self._found[catcher]
 
-    def _directly_beneath(self, module: Module, root: ast.AST) -> list[tuple[Module, ast.AST]]:
-        """The functions that a statement or function may run itself."""
+    def _directly_beneath(self, module: Module, root: ast.AST) -> _Directly:
+        """What a statement or function may run itself."""
         if root not in self._direct:
-            found: dict[ast.AST, Module] = {}
+            functions: dict[ast.AST, Module] = {}
+            keys: set[Key] = set()
             for node in ast.walk(root):
                 if isinstance(node, ast.expr | ast.stmt):
-                    for reached in (self._seen(module, node), self._unseen(module, node), self._handed(module, node)):
-                        found |= {function: callee for callee, function in reached}
-            self._direct[root] = [(callee, function) for function, callee in found.items()]
+                    for where, function in self._calls.beneath(module, node):
+                        functions[function] = where
+                        owner = where.parents[function]
+                        if isinstance(owner, ast.ClassDef):
+                            keys.add((self._families[owner.name], function.name))
+                    keys.update(self._unseen(module, node))
+                    keys.update(self._handed(module, node))
+            for name in keys & self._families.keys():
+                keys |= {(self._families[str(name)], constructor) for constructor in _CONSTRUCTORS}
+            self._direct[root] = _Directly([(where, function) for function, where in functions.items()], frozenset(keys))
         return self._direct[root]
 
-    def _seen(self, module: Module, node: ast.expr | ast.stmt) -> Iterator[tuple[Module, ast.AST]]:
-        for where, function in self._calls.beneath(module, node):
-            yield where, function
-            owner = where.parents[function]
-            if isinstance(owner, ast.ClassDef):
-                for other in self._related.get(owner.name, ()):
-                    yield from self._methods.get((other, function.name), ())
-
-    def _unseen(self, module: Module, node: ast.expr | ast.stmt) -> Iterator[tuple[Module, ast.AST]]:
+    def _unseen(self, module: Module, node: ast.expr | ast.stmt) -> Iterator[Key]:
         """What a node that no workload evaluated may run, by name: where its own wire would be swallowed, it is still there."""
         if getattr(node, "inserted", False):
             return
-        names: set[str] = set()
         if isinstance(node, ast.Call) and not self._calls.beneath(module, node):
-            names.add(node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", ""))
+            yield node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if self._may_be_object(module, node.func):
+                yield _LAMBDA  # the runs do not note whom a call reaches that has no name
         if not self._facts.executed(module.file, node.lineno) and module.file in self._facts.lines:
-            names |= special_methods(node)
+            yield from special_methods(node)
             match node:
                 case ast.Attribute(attr=name):
-                    names.add(name)
+                    yield name
                 case ast.Name(id=name) if not self._is_variable(module, node):
-                    names.add(name)
+                    yield name
                 case ast.Call(func=called) if self._may_be_object(module, called):
-                    names.add("__call__")
-        for name in names:
-            yield from self._by_name.get(name, ())
-        if isinstance(node, ast.Call) and not self._calls.beneath(module, node) and self._may_be_object(module, node.func):
-            yield from self._lambdas  # the runs do not note whom a call reaches that has no name
+                    yield "__call__"
 
-    def _handed(self, module: Module, node: ast.expr | ast.stmt) -> Iterator[tuple[Module, ast.AST]]:
+    def _handed(self, module: Module, node: ast.expr | ast.stmt) -> Iterator[Key]:
         """What a node names without calling it: whoever gets it (`map`, say) may call it for other data."""
         parent = module.parents.get(node)
         if isinstance(parent, ast.Attribute) or (isinstance(parent, ast.Call) and parent.func is node):
@@ -190,9 +203,9 @@ class Catchers:
             case ast.Name(id=name, ctx=ast.Load()) if not self._is_variable(module, node):
                 found = self._program.definition(module, module.scope_of_name(node), name)
                 if found is None or not isinstance(found[1].node, ast.ClassDef) or _makes(parent):
-                    yield from self._by_name.get(getattr(found[1].node, "name", name) if found is not None else name, ())
+                    yield getattr(found[1].node, "name", name) if found is not None else name
             case ast.Attribute(attr=name, ctx=ast.Load()) if name not in self._stored:
-                yield from self._by_name.get(name, ())
+                yield name
 
     def _may_be_object(self, module: Module, called: ast.expr) -> bool:
         """Whether what is called may be an object of the package: what is in a variable, or was stored as an attribute."""
@@ -213,41 +226,34 @@ class Catchers:
         return frozenset(name for module in self._program.modules.values() for _, name in attribute_stores(module.tree))
 
     @cached_property
-    def _related(self) -> Mapping[str, frozenset[str]]:
-        """The classes that have to do with a class by inheritance within the package, itself included."""
+    def _families(self) -> Mapping[str, str]:
+        """Of each class one that has to do with it by inheritance within the package, the same for all that do."""
         classes = [node for _, node in self._program.walk() if isinstance(node, ast.ClassDef)]
-        families = {one.name: {one.name} for one in classes}
+        families = {one.name: one.name for one in classes}
+
+        def head(name: str) -> str:
+            while families[name] != name:
+                name = families[name]
+            return name
+
         for one in classes:
             for base in one.bases:
                 name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
-                family = families[one.name] | families.get(name, set())
-                families |= dict.fromkeys(family, family)
-        return {name: frozenset(family) for name, family in families.items()}
+                if name in families:
+                    families[head(one.name)] = head(name)
+        return {name: head(name) for name in families}
 
     @cached_property
-    def _methods(self) -> Mapping[tuple[str, str], list[tuple[Module, ast.AST]]]:
-        found: dict[tuple[str, str], list[tuple[Module, ast.AST]]] = {}
+    def _functions(self) -> Mapping[Key, list[tuple[Module, ast.AST]]]:
+        """Functions by their names, and methods by the families of their classes, too."""
+        found: dict[Key, list[tuple[Module, ast.AST]]] = {}
         for module, node in self._program.walk():
-            owner = module.parents.get(node)
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and isinstance(owner, ast.ClassDef):
-                found.setdefault((owner.name, node.name), []).append((module, node))
-        return found
-
-    @cached_property
-    def _lambdas(self) -> list[tuple[Module, ast.AST]]:
-        return [(module, node) for module, node in self._program.walk() if isinstance(node, ast.Lambda)]
-
-    @cached_property
-    def _by_name(self) -> Mapping[str, list[tuple[Module, ast.AST]]]:
-        """Functions by their names, constructors by those of their classes and of all that may inherit them."""
-        found: dict[str, list[tuple[Module, ast.AST]]] = {}
-        for module, node in self._program.walk():
+            if isinstance(node, ast.Lambda):
+                found.setdefault(_LAMBDA, []).append((module, node))
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 found.setdefault(node.name, []).append((module, node))
-        for name, family in self._related.items():
-            for owner in sorted(family):
-                for constructor in _CONSTRUCTORS:
-                    found.setdefault(name, []).extend(self._methods.get((owner, constructor), ()))
+                if isinstance(owner := module.parents[node], ast.ClassDef):
+                    found.setdefault((self._families[owner.name], node.name), []).append((module, node))
         return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection
 
 from unbloat.evidence.kept import kept
 from unbloat.evidence.program import Module
@@ -24,8 +25,36 @@ def called(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
 
 
-def _names_another_package(call: ast.Call, package: str) -> bool:
-    match call.args:
-        case [ast.Constant(value=str(name)), *_]:
+def looks_elsewhere(module: Module, call: ast.Call, modules: Collection[Module]) -> bool:
+    """Whether the name that a call is given is what all calls of the function around it pass: another package's."""
+    function = module.enclosing(call, (ast.FunctionDef, ast.AsyncFunctionDef))
+    if not isinstance(function, ast.FunctionDef) or module.parents[function] is not module.tree:
+        return False
+    match function.args, call.args:
+        case ast.arguments(posonlyargs=[], args=[ast.arg() as first, *_]), [ast.Name(id=name), *_] if name == first.arg:
+            is_given = [one.node for one in module.scopes.by_node[function].bindings[name]] == [first]
+            package = module.name.partition(".")[0]
+            return is_given and all(_is_called_for_others(one, function.name, package) for one in modules)
+    return False
+
+
+@kept
+def _is_called_for_others(module: Module, function: str, package: str) -> bool:
+    """Whether a module only calls a function, with the name of another package each time."""
+    for node in module.nodes:
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) if name == function:
+                parent = module.parents[node]
+                is_called = isinstance(parent, ast.Call) and parent.func is node
+                if not is_called or not _names_another_package(parent, package):
+                    return False
+            case ast.alias(name=name, asname=str()) if name == function:
+                return False
+    return True
+
+
+def _names_another_package(call: ast.AST, package: str) -> bool:
+    match call:
+        case ast.Call(args=[ast.Constant(value=str(name)), *_]):
             return name.partition(".")[0] not in ("", package)
     return False

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.functions import default_of
+from unbloat.evidence.kept import kept
 from unbloat.evidence.program import FUNCTIONS, Module, Program
 from unbloat.evidence.scopes import Function
 
@@ -24,7 +24,7 @@ class Calls:
         """`files`: those of which code that no workload executed counts as a caller, too, where it is no wire."""
         self._facts = facts
         self._program = program
-        self._partial = frozenset().union(*(_places(module).partials for module in program.modules.values()))
+        self._partial = frozenset().union(*map(_partials, program.modules.values()))
         self._callees: dict[tuple[str, Span], list[tuple[Module, Definition]]] = {}
         self._beneath: dict[tuple[str, Span], list[tuple[Module, Definition]]] = {}
         self._unseen: dict[str, list[tuple[Module, ast.Call]]] = {}
@@ -135,17 +135,10 @@ class _Places:
     by_end: Mapping[tuple[int, int], Span]
     """The places of calls by where they end."""
     calls: tuple[ast.Call, ...]
-    partials: frozenset[str]
-    """Names and attributes that hold a function with some of its arguments filled in."""
 
 
-# Modules are never changed in place, and most are the same from round to round.
-_PLACES: WeakKeyDictionary[Module, _Places] = WeakKeyDictionary()
-
-
+@kept
 def _places(module: Module) -> _Places:
-    if (known := _PLACES.get(module)) is not None:
-        return known
     nodes: dict[Span, list[ast.AST]] = {}
     for node in module.nodes:
         if isinstance(node, ast.expr | ast.stmt) and not getattr(node, "inserted", False):
@@ -157,17 +150,28 @@ def _places(module: Module) -> _Places:
         if any(isinstance(node, ast.Call) for node in found)
     }
     calls = tuple(node for node in module.nodes if isinstance(node, ast.Call))
-    return _PLACES.setdefault(module, _Places(nodes, functions, by_end, calls, frozenset(_bound_to_partials(module))))
+    return _Places(nodes, functions, by_end, calls)
 
 
-def _bound_to_partials(module: Module) -> Iterator[str]:
+@kept
+def _partials(module: Module) -> frozenset[str]:
+    """Names and attributes that hold a function with some of its arguments filled in."""
+    found: set[str] = set()
     for node in module.nodes:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            if any("partial" in ast.unparse(part.func) for part in ast.walk(node.value) if isinstance(part, ast.Call)):
+            called = (part.func for part in ast.walk(node.value) if isinstance(part, ast.Call))
+            if any("partial" in name for function in called for name in _names_in(function)):
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                    for part in ast.walk(target):
-                        if isinstance(part, ast.Name | ast.Attribute):
-                            yield part.id if isinstance(part, ast.Name) else part.attr
+                    found.update(_names_in(target))
+    return frozenset(found)
+
+
+def _names_in(node: ast.expr) -> Iterator[str]:
+    """The names, attributes and strings in an expression."""
+    for part in ast.walk(node):
+        match part:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Constant(value=str(name)):
+                yield name
 
 
 def is_bound(where: Module, module: Module, function: Function, call: ast.Call) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from unbloat.edit import DropModule, Span
 from unbloat.evidence import Module
-from unbloat.evidence.loaders import FINDERS, called, loading_calls
+from unbloat.evidence.loaders import FINDERS, called, loading_calls, looks_elsewhere
 from unbloat.evidence.related import absolute_name, loaded_files
 from unbloat.plan.example import Example
 from unbloat.plan.removal import Evidence, Removal
@@ -97,6 +97,7 @@ def propose(view: View) -> Iterator[Removal]:
     modules = {**view.program.modules, **view.program.strangers}
     package = next(iter(modules)).partition("/")[0]
     loads = [(module, call) for module in modules.values() for call in loading_calls(module)]
+    loads = [(module, call) for module, call in loads if not looks_elsewhere(module, call, modules.values())]
     if any(_is_silent(view, module, call) for module, call in loads):
         return
     kept = _kept(view, modules, package, loads_by_name=bool(loads))
