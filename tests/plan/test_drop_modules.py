@@ -54,6 +54,11 @@ SWALLOWED = "\n\ndef spare():\n    try:\n        import pkg.other\n    except Im
             False,
         ),
         (
+            "files beside a module are listed",
+            "from pathlib import Path\n\n\ndef run(cfg):\n    return len([*Path(__file__).parent.glob('*.py')])\n",
+            False,
+        ),
+        (
             "another package is looked for",
             "import importlib.util\n\n\ndef run(cfg):\n    return importlib.util.find_spec('numpy') is not None\n",
             True,

@@ -3,7 +3,7 @@
 Safe because importing one is a `ModuleNotFoundError`, never silence. What counts is every import that a workload executed,
 and one that did not run but whose failure somebody might swallow, or that types rely on; a package stays with anything in
 it, and a module whose name a workload mentions stays. Where the package itself loads modules by computed names, those stay
-that a workload loaded; where it lists modules, or swallows the error of one that is missing, all stay.
+that a workload loaded; where it lists modules or its files, or swallows the error of one that is missing, all stay.
 What importing a module does beside that (registering something, drawing a random number) is what the goldens are for.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from unbloat.edit import DropModule, Span
 from unbloat.evidence import Module
-from unbloat.evidence.loaders import FINDERS, called, loading_calls, looks_elsewhere
+from unbloat.evidence.loaders import LOADERS, called, loading_calls, looks_elsewhere
 from unbloat.evidence.related import absolute_name, loaded_files
 from unbloat.plan.example import Example
 from unbloat.plan.removal import Evidence, Removal
@@ -114,7 +114,7 @@ def _is_silent(view: View, module: Module, node: ast.Call) -> bool:
     executed = bool(view.facts.executed(module.file, node.lineno))
     if module.file in view.program.strangers:
         return executed
-    return (executed and called(node) in FINDERS) or view.catchers.caught(module, node, _MISSING)
+    return (executed and called(node) not in LOADERS) or view.catchers.caught(module, node, _MISSING)
 
 
 def _kept(view: View, modules: Mapping[str, Module], package: str, *, loads_by_name: bool) -> set[str]:
