@@ -49,6 +49,11 @@ SWALLOWED = "\n\ndef spare():\n    try:\n        import pkg.other\n    except Im
             False,
         ),
         (
+            "it was loaded, but for nobody, and no workload loads one by name",
+            "from pkg import other\n\n\ndef run(cfg):\n    return 1\n\n\n" + LOADED.replace("run", "load").format("other"),
+            True,
+        ),
+        (
             "modules are listed",
             "import pkgutil\nimport pkg\n\n\ndef run(cfg):\n    return len([*pkgutil.iter_modules(pkg.__path__)])\n",
             False,

@@ -241,14 +241,14 @@ def asked_for_by_strangers(program: Program) -> frozenset[str]:
     return frozenset().union(*map(_asked_for_in, program.strangers.values()))
 
 
-def module_exports(program: Program) -> frozenset[tuple[str, str]]:
+def module_exports(program: Program, facts: Facts) -> frozenset[tuple[str, str]]:
     """(module, name) pairs that another module of the subject imports or reaches through the module.
 
-    What is loaded by its name may be any module: there, all counts that somebody asks some object for.
+    What was loaded by its name may be any module: then all counts that somebody asks some object for.
     """
     modules = [*program.modules.values(), *program.strangers.values()]
     exports = _exports_to(program, modules)
-    if not any(map(loading_calls, modules)):
+    if not any(facts.executed(one.file, call.lineno) for one in modules for call in loading_calls(one)):
         return exports
     asked_for = frozenset().union(*map(_asked_for_in, modules))
     return exports | {(one.name, name) for one in modules for name in asked_for & one.scopes.module.bindings.keys()}

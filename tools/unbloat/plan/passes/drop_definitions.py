@@ -105,7 +105,7 @@ EXAMPLES = (
 
 def propose(view: View) -> Iterator[Removal]:
     """Every unreached definition, then every unread constant."""
-    exports = module_exports(view.program)
+    exports = module_exports(view.program, view.facts)
     for module, node in view.nodes():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             if not view.references.is_reached(node) and not _goes_with_another(view, module, node):

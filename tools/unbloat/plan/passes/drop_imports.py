@@ -86,7 +86,7 @@ EXAMPLES = (
 
 def propose(view: View) -> Iterator[Removal]:
     """Every import alias without a reader."""
-    exports = module_exports(view.program)
+    exports = module_exports(view.program, view.facts)
     registering = registering_modules(view.program)
     for module, node in view.nodes():
         if not isinstance(node, ast.alias) or node.name == "*":

@@ -100,7 +100,8 @@ def propose(view: View) -> Iterator[Removal]:
     loads = [(module, call) for module, call in loads if not looks_elsewhere(module, call, modules.values())]
     if any(_is_silent(view, module, call) for module, call in loads):
         return
-    kept = _kept(view, modules, package, loads_by_name=bool(loads))
+    by_name = any(view.facts.executed(module.file, call.lineno) for module, call in loads)
+    kept = _kept(view, modules, package, loads_by_name=by_name)
     for file in sorted(view.files - kept):
         module = modules[file]
         last = max((getattr(node, "end_lineno", 0) or 0 for node in module.tree.body), default=1)

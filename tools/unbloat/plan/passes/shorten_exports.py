@@ -65,7 +65,7 @@ EXAMPLES = (
 
 def propose(view: View) -> Iterator[Removal]:
     """Every element of a plain `__all__` that stands for nothing a workload names."""
-    exports = module_exports(view.program)
+    exports = module_exports(view.program, view.facts)
     for module in view.own_modules():
         if (module.name, "*") in exports:
             continue
