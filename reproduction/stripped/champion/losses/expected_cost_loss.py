@@ -82,10 +82,10 @@ def build_slot_costs(
     Returns:
         [..., K] in the default float type
     """
-    pinned.check_argument('K', K, (24,), 'champion/losses/expected_cost_loss.py:86-87')
-    pinned.check_argument('base_vocab', base_vocab, (11,), 'champion/losses/expected_cost_loss.py:86-87')
     hedges = base_vocab + 1
     eos = K - 1
+    if hedges + base_vocab != eos:
+        raise ValueError(f"{K} classes do not fit a base vocabulary of {base_vocab}")
     prices = torch.empty(base_vocab, K, device=y_star.device)
     prices[:, :base_vocab] = d
     prices[:, base_vocab] = b

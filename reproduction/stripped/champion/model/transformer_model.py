@@ -342,7 +342,7 @@ class TransformerModel(nn.Module):
     # ------------------------------------------------------------------
     # forward
     # ------------------------------------------------------------------
-    def forward(self, src, tgt=None, ctx_input=None, ctx_output=None, *, external_coords=None, debug_shape=False):
+    def forward(self, src, tgt=None, ctx_input=None, ctx_output=None):
         """
         One pass, with teacher forcing if there is a target.
 
@@ -360,14 +360,8 @@ class TransformerModel(nn.Module):
         Returns:
             (logits, attention weights)
         """
-        pinned.check_argument('debug_shape', debug_shape, (False,), 'champion/model/transformer_model.py:1707, champion/model/transformer_model.py:1891, champion/model/transformer_model.py:1974 and 2 more')
         pinned.check_environment()
         model_cfg = getattr(self.config, "model", None)
-
-        def _flag(node_cfg, name):
-            """Switches of the config, None counts as the default."""
-            value = getattr(node_cfg, name, False)
-            return bool(value) if value is not None else False
 
         # results of the last pass
         self.last_rule_vec = None
@@ -391,14 +385,9 @@ class TransformerModel(nn.Module):
 
         # --- mixed precision, off with Lightning
         amp_ctx = nullcontext()
-        amp_flag = _flag(model_cfg, "amp_enabled")
 
         # --- ranks
         unbloat_forbid(_dist_ready(), "champion/model/transformer_model.py:1724")
-
-        # --- deterministic parity: nothing random is asked for, so train and eval have to agree (the
-        # encoder layers have a dropout of their own)
-        parity = False
         unbloat_forbid(self.training and (ctx_input is None or ctx_output is None), "champion/model/transformer_model.py:1740-1745")
 
         # ------------------------------------------------------------------
@@ -434,11 +423,8 @@ class TransformerModel(nn.Module):
         embed_scale = math.sqrt(self.d_model)
         src_flat = src.reshape(B, -1)
         src_pad_mask = src_flat == self.pad_token_id
-        L = src_flat.size(1)
 
         x = self.input_embedding(src_flat) * embed_scale
-        # tri-temporal: coordinates as a feature of their own
-        tri_addition = None
         x = self.positional_encoding(x)
 
         # tiny grids: nine cells do not say much, add some of the context (training only)
@@ -452,8 +438,6 @@ class TransformerModel(nn.Module):
         # a sample of padding only has no keys at all: open it, the loss does not look there anyway
         enc_all_pad = src_pad_mask.all(dim=1, keepdim=True)
         src_key_mask = src_pad_mask & ~enc_all_pad
-
-        loop_history: List[torch.Tensor] = []
         with amp_ctx:
             memory = self.encoder(x, src_key_padding_mask=src_key_mask)
 
@@ -497,21 +481,9 @@ class TransformerModel(nn.Module):
             # position 0 is the bos and always open
             tgt_key_mask[:, 0] = False
             dec_memory = self.dec_mem_ln(memory)
-
-            # BAM: coordinates of the target cells
-            dec_bam_norm = True
-            dec_bam_source = "grid"
-            dec_bam_cross = "per_pair"
-            dec_bam_cross_2d = False
-            dec_bam_apply = "both"
             bam_cfg = getattr(model_cfg, "bam", None)
             bam_seq_cfg = getattr(bam_cfg, "seq_2d", None)
-            dec_bam_source = str(getattr(bam_seq_cfg, "source", "grid"))
             dec_bam_norm = bool(getattr(bam_seq_cfg, "normalize", True))
-            dec_bam_apply = str(getattr(bam_cfg, "apply_to", "both")).lower()
-            bam_cross_cfg = getattr(getattr(model_cfg, "bam", None), "cross", None)
-            dec_bam_cross = str(getattr(bam_cross_cfg, "mode", "per_pair"))
-            dec_bam_cross_2d = bool(getattr(bam_cross_cfg, "use_2d_prior", False))
             # size of the target grid, it need not be the size of the input
             try:
                 dec_h, dec_w = Hs_tgt, Ws_tgt
@@ -524,9 +496,6 @@ class TransformerModel(nn.Module):
                 pass
             else:
                 raise NotImplementedError("stripped: champion/model/transformer_model.py:2104-2132")
-
-            # the decoder itself; hybrid bridges want to be called between the layers
-            hybrid_layers = False
             unbloat_forbid(isinstance(self.bridge_dec, HybridBridge) and context is not None, "champion/model/transformer_model.py:2162")
             with amp_ctx:
                 decoder_output = self.decoder(
@@ -536,12 +505,6 @@ class TransformerModel(nn.Module):
                     tgt_key_padding_mask=tgt_key_mask,
                     memory_key_padding_mask=src_key_mask,
                 )
-
-            # evaluation: keep the decoder output in range
-            eval_stab = _flag(model_cfg, "eval_stabilization")
-            final_clamp = bool(getattr(model_cfg, "eval_final_clamp", False))
-            if ("_final_clamp_flag" in locals() and _final_clamp_flag):
-                raise NotImplementedError("stripped: champion/model/transformer_model.py:2222-2229")
 
             decoder_output = self.decoder_dropout(decoder_output)
 
@@ -562,12 +525,6 @@ class TransformerModel(nn.Module):
         if tgt is None and context is not None:
             infer_bias = self.context_to_logits(context)
             logits = logits + infer_bias.unsqueeze(1)
-
-        # teacher forcing: the same bias for very small and for large grids, if asked for
-        if tgt is not None and context is not None:
-            from omegaconf import OmegaConf
-
-            tf_bias = OmegaConf.select(self.config, "model.context_teacher_force_bias", default=None)
 
         if self.output_aug_extra is not None:
             extra_logits = self.output_aug_extra(decoder_output)
