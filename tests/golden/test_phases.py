@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SUBJECT = load_subject(ROOT / "reproduction" / "strip.toml")
 
 # What issue and status page promise: at least this share of statements and of decisions is gone, by phase.
-GOALS = {"data": (0.60, 0.75), "model": (0.75, 0.91), "training": (0.71, 0.90), "final": (0.76, 0.91)}
+GOALS = {"data": (0.60, 0.75), "model": (0.76, 0.91), "training": (0.71, 0.90), "final": (0.77, 0.91)}
 
 
 @pytest.mark.parametrize("phase", SUBJECT.phases, ids=lambda phase: phase.name)
