@@ -69,6 +69,7 @@ def run(server: Server, *, observed: bool = False) -> None:
         "package": SUBJECT.package,
         "parameters": list(SUBJECT.config_parameters),
         "workload": WORKLOAD.name,
+        "watches": True,
     }
     found = server.run(
         SUBJECT.legacy,
