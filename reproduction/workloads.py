@@ -167,8 +167,11 @@ def parts_float64(golden: Recorder) -> None:
         champion_parts.adaptation(golden, config)
     model = TransformerTrainer.load_from_checkpoint(CHECKPOINT, map_location="cpu", weights_only=True, config=config)
     core = model.to(torch.float64).eval().core_model
-    inputs = collate(small_samples(config, FINETUNE_TASKS[0], SMALL_SAMPLES)[:1])[:4]
-    champion_parts.contexts(golden, core, inputs)
+    samples = small_samples(config, FINETUNE_TASKS[0], SMALL_SAMPLES)
+    champion_parts.contexts(golden, core, collate(samples[:1])[:4])
+    # A task for each of the four skills, and one more.
+    tasks = [cast(Item, (*grids, torch.full_like(task, index))) for index, (*grids, task) in enumerate(samples)]
+    golden.record("skills", evaluator(torch.float64).validate(model, eval_loader(tasks, 1), verbose=False))
     golden.rng("end.rng")
 
 
@@ -231,15 +234,7 @@ def infer_in(golden: Recorder, dtype: torch.dtype) -> None:
         golden.record(f"{name}.logits", logits)
         golden.record(f"{name}.answer", logits.argmax(dim=-1))
     golden.rng("answers.rng")
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        precision=PRECISION[dtype],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = evaluator(dtype)
     golden.record("validate", trainer.validate(model, eval_loader(items, 2), verbose=False))
     # Decoding without a target takes a forward pass for every two cells, so the canvas is small here.
     small = cropped(items[0])
@@ -309,6 +304,19 @@ def train_in(golden: Recorder, dtype: torch.dtype, epochs: int, steps: int, conf
     trainer.fit(model, datamodule=ChampionData(settings, split))
     golden.model("trained", model)
     record_written(golden, "files", golden.workdir)
+
+
+def evaluator(dtype: torch.dtype) -> pl.Trainer:
+    """Lightning's evaluation loops and nothing else."""
+    return pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        precision=PRECISION[dtype],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
 
 
 def small_samples(config: DictConfig, task_id: str, count: int) -> list[Item]:
