@@ -173,8 +173,11 @@ def mutate(session: nox.Session) -> None:
 @nox.session(default=False)
 def standalone(session: nox.Session) -> None:
     """Bundle the champion, and use it where only its own requirements are installed."""
-    folder = Path(session.create_tmp()).resolve() / "champion"  # the session goes into it
     prepare(session)
+    place = Path(session.create_tmp()).resolve()  # the session goes into the bundle
+    shutil.rmtree(place)  # a run of before
+    place.mkdir()
+    folder = place / "champion"
     session.run("unbloat", "bundle", "--subject", SUBJECT, "--out", str(folder))
     session.run("python", "-m", "venv", "--clear", str(folder.with_name("environment")))
     python = str(folder.with_name("environment") / "bin" / "python")
