@@ -179,8 +179,8 @@ def standalone(session: nox.Session) -> None:
     place.mkdir()
     folder = place / "champion"
     session.run("unbloat", "bundle", "--subject", SUBJECT, "--out", str(folder))
-    session.run("python", "-m", "venv", "--clear", str(folder.with_name("environment")))
-    python = str(folder.with_name("environment") / "bin" / "python")
+    session.run("python", "-m", "venv", "--clear", str(place / "environment"))
+    python = str(place / "environment" / "bin" / "python")
     session.run(python, "-m", "pip", "install", "--quiet", "-r", str(folder / "requirements.txt"), external=True)
     session.chdir(folder)
     checkpoint = ("--checkpoint", "weights/champion.ckpt", "--tasks", "88a62173")

@@ -23,6 +23,21 @@ def has(name):
 def run(cfg):
     return has("numpy"), has("{}")
 """
+RENAMED = "from importlib import import_module as load\n\n\ndef run(cfg):\n    return load('pkg.' + '{}').__name__\n"
+HANDED = """
+import importlib
+
+
+def found(name, load):
+    try:
+        return load('pkg.' + name)
+    except ImportError:
+        return None
+
+
+def run(cfg):
+    return found('module', importlib.import_module).__name__
+"""
 SWALLOWED = "\n\ndef spare():\n    try:\n        import pkg.other\n    except ImportError:\n        pass\n"
 
 
@@ -48,6 +63,9 @@ SWALLOWED = "\n\ndef spare():\n    try:\n        import pkg.other\n    except Im
             "    return found.__name__\n",
             False,
         ),
+        ("another one is loaded by a loader that was renamed", RENAMED.format("module"), True),
+        ("it is loaded by a loader that was renamed", RENAMED.format("other"), False),
+        ("a loader is handed on", HANDED, False),
         (
             "it was loaded, but for nobody, and no workload loads one by name",
             "from pkg import other\n\n\ndef run(cfg):\n    return 1\n\n\n" + LOADED.replace("run", "load").format("other"),

@@ -779,6 +779,90 @@ CASES = (
         other_calls=((run(4),), (run(6),)),
     ),
     Case(
+        "what no data reached, beneath handlers of the package's own classes",
+        """
+        import pkg.module
+
+        class Plain(ValueError):
+            pass
+
+        class Left(LookupError):
+            pass
+
+        class Unwritten(NotImplementedError):
+            pass
+
+        class Mixed(Left, RuntimeError):
+            pass
+
+        class Moved(ValueError):
+            pass
+
+        def plain(x):
+            try:
+                if x == 0:
+                    raise Plain(x)
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                return x
+            except Plain:
+                return -1
+
+        def unwritten(x):
+            try:
+                if x == 0:
+                    raise Unwritten(x)
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                return x
+            except Unwritten:
+                return -2
+
+        def mixed(x):
+            try:
+                if x == 0:
+                    raise Left(x)
+                if x > 3:
+                    x = x * 2
+                    raise Mixed(x)
+                return x
+            except Left:
+                return -3
+
+        def moved(x):
+            try:
+                if x == 0:
+                    raise pkg.module.Moved(x)
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                return x
+            except Moved:
+                return -4
+
+        def nested(x):
+            try:
+                try:
+                    if x == 0:
+                        raise Left(x)
+                    if x > 3:
+                        raise Mixed(x)
+                    return x
+                except RuntimeError:
+                    return -5
+            except Left:
+                return -6
+
+        def run(cfg, x=1):
+            pkg.module.Moved = Exception
+            return [one(x) for one in (plain, unwritten, mixed, moved, nested)]
+        """,
+        calls=(run(0), run(1)),
+        other_calls=((run(4),), (run(6),)),
+    ),
+    Case(
         "a class handed to `map`, which had nothing to make an object of",
         """
         class Scale:

@@ -13,26 +13,25 @@ functions or objects of unrelated classes that get to a call in place of those t
 from __future__ import annotations
 
 import ast
-import builtins
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import TypeAlias
 
 from unbloat.edit.edits import Span
+from unbloat.evidence.errors import ErrorClasses, Errors, overlap
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.flow.calls import Calls
 from unbloat.evidence.flow.contexts import may_swallow, suppressed
+from unbloat.evidence.names import last_name
 from unbloat.evidence.patches import attribute_stores
 from unbloat.evidence.program import Module, Program
 from unbloat.evidence.special import special_methods
 
-# Names of exception classes; None is any exception at all.
-Errors: TypeAlias = frozenset[str] | None
-LOUD: Errors = frozenset({"NotImplementedError"})
+LOUD: Errors = frozenset({NotImplementedError})
 # A class beside `Exception`, as the guard's own error is one; a handler that names this very one is as good as none.
-LOUDER: Errors = frozenset({"GeneratorExit"})
+LOUDER: Errors = frozenset({GeneratorExit})
 _ANY: Errors = None
 _ASKING = ("isinstance", "issubclass", "super", "cast", "hasattr", "getattr", "setattr")
 # The name of a function or class, or the family of a class and the name of a method in it.
@@ -67,6 +66,7 @@ class Catchers:
         self._facts = facts
         self._every_handler = every_handler
         self._calls = Calls(program, facts)
+        self._errors = ErrorClasses(program)
         self._catchers = [Catcher(module, frozenset(body), errors) for module, body, errors in self._find()]
         self._found: dict[Catcher, frozenset[ast.AST]] = {}
         self._direct: dict[ast.AST, _Directly] = {}
@@ -113,7 +113,7 @@ class Catchers:
         assert isinstance(owner, ast.Try | ast.TryStar)
         if not self.reached(module, owner) or self.fired(module, handler):
             return False
-        return not self.caught(module, owner.body[0], errors_of(handler))
+        return not self.caught(module, owner.body[0], self._errors.of_handler(module, handler))
 
     def fired(self, module: Module, handler: ast.ExceptHandler) -> bool:
         return bool(self._facts.outcomes(module.file, Span.of(handler), "handler").true)
@@ -126,7 +126,7 @@ class Catchers:
             if isinstance(node, ast.Try | ast.TryStar):
                 for handler in node.handlers:
                     if self.fired(module, handler) or (self._every_handler and self.reached(module, node)):
-                        yield module, node.body, errors_of(handler)
+                        yield module, node.body, self._errors.of_handler(module, handler)
                 if any(
                     isinstance(part, ast.Return | ast.Break | ast.Continue) for one in node.finalbody for part in ast.walk(one)
                 ):
@@ -134,7 +134,7 @@ class Catchers:
             elif isinstance(node, ast.With | ast.AsyncWith):
                 if may_swallow(self._calls, module, node):
                     types = suppressed(self._calls, module, node)
-                    yield module, node.body, _ANY if types is None else _names_of(types)
+                    yield module, node.body, _ANY if types is None else self._errors.of_types(module, types)
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 # Nobody hears what goes wrong in another thread, or in a finaliser.
                 if node.name == "__del__" or (module.file, Span.of(node)) in self._facts.elsewhere:
@@ -181,7 +181,7 @@ class Catchers:
         if getattr(node, "inserted", False):
             return
         if isinstance(node, ast.Call) and not self._calls.beneath(module, node):
-            yield node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            yield last_name(node.func)
             if self._may_be_object(module, node.func):
                 yield _LAMBDA  # the runs do not note whom a call reaches that has no name
         if not self._facts.executed(module.file, node.lineno) and module.file in self._facts.lines:
@@ -238,7 +238,7 @@ class Catchers:
 
         for one in classes:
             for base in one.bases:
-                name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+                name = last_name(base)
                 if name in families:
                     families[head(one.name)] = head(name)
         return {name: head(name) for name in families}
@@ -262,30 +262,3 @@ def _makes(node: ast.AST | None) -> bool:
     return isinstance(node, ast.keyword) or (
         isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id in _ASKING)
     )
-
-
-def errors_of(handler: ast.ExceptHandler) -> Errors:
-    if handler.type is None:
-        return None
-    return _names_of(handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type])
-
-
-def _names_of(types: Iterable[ast.expr]) -> Errors:
-    names = set()
-    for one in types:
-        if not isinstance(one, ast.Name) or not isinstance(getattr(builtins, one.id, None), type):
-            return None
-        names.add(one.id)
-    return frozenset(names)
-
-
-def overlap(caught: Errors, raised: Errors) -> bool:
-    """Whether an error of one kind may be one of the other."""
-    if caught is None or raised is None:
-        return True
-    for one in caught:
-        for other in raised:
-            first, second = getattr(builtins, one), getattr(builtins, other)
-            if issubclass(first, second) or issubclass(second, first):
-                return True
-    return False

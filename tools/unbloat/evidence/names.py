@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 PURE_FUNCTIONS = frozenset(
     "abs all any bool callable complex dict enumerate float format frozenset getattr hasattr hash int "
     "isinstance issubclass len list max min range repr reversed round set sorted str sum tuple type zip".split()
@@ -21,6 +23,11 @@ FRAMEWORK_ATTRIBUTES = frozenset(
 )
 # What other packages hold that the caller's process, machine or script may have set.
 _SETTINGS = tuple("os.environ random sys.argv sys.flags sys.modules sys.path sys.std torch.backends warnings.filters".split())
+
+
+def last_name(node: ast.expr) -> str:
+    """The last part of a name with or without dots; empty for anything else."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def is_setting(dotted: str) -> bool:

@@ -17,7 +17,8 @@ from typing import TypeAlias
 from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.kept import kept
-from unbloat.evidence.loaders import loading_calls
+from unbloat.evidence.loaders import loads
+from unbloat.evidence.names import last_name
 from unbloat.evidence.program import Module, Program
 from unbloat.evidence.registers import may_keep_book
 
@@ -138,7 +139,7 @@ class References:
     def _fulfils(self, owner: ast.ClassDef, name: str) -> bool:
         """Whether no object of a class can be made without a method, since a relative declares it abstract."""
         return any(
-            isinstance(one, ast.FunctionDef) and one.name == name and "abstractmethod" in map(_last_name, one.decorator_list)
+            isinstance(one, ast.FunctionDef) and one.name == name and "abstractmethod" in map(last_name, one.decorator_list)
             for relative in self._program.family(owner)
             for one in relative.body
         )
@@ -154,10 +155,6 @@ class References:
                 name for module in self._program.modules.values() for name in _mentions(module.tree, nested=True)
             }
         return self._mentions_memo
-
-
-def _last_name(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _name_of(node: ast.Attribute | ast.FunctionDef) -> str:
@@ -248,7 +245,7 @@ def module_exports(program: Program, facts: Facts) -> frozenset[tuple[str, str]]
     """
     modules = [*program.modules.values(), *program.strangers.values()]
     exports = _exports_to(program, modules)
-    if not any(facts.executed(one.file, call.lineno) for one in modules for call in loading_calls(one)):
+    if not any(facts.executed(one.file, node.lineno) for one, node in loads(modules)):
         return exports
     asked_for = frozenset().union(*map(_asked_for_in, modules))
     return exports | {(one.name, name) for one in modules for name in asked_for & one.scopes.module.bindings.keys()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
+from unbloat.evidence.names import last_name
 from unbloat.evidence.program import Module, Program
 from unbloat.evidence.related import absolute_name, loaded_files
 from unbloat.evidence.scopes import Scope
@@ -78,7 +79,7 @@ def _registers(program: Program, module: Module, node: ast.AST) -> bool:
             scope = module.scope_of(node)
             return any(may_keep_book(program, module, scope, one) and not _only_wraps(program, module, one) for one in called)
         case ast.Expr(value=ast.Call(func=function)):
-            return _says_so(function) or (_last_name(function) in _ADDING and _is_imported(module, function))
+            return _says_so(function) or (last_name(function) in _ADDING and _is_imported(module, function))
         case ast.Subscript(ctx=ast.Store()) | ast.Attribute(ctx=ast.Store()):
             return _is_imported(module, node)
     return False
@@ -101,7 +102,7 @@ def _stores(node: ast.AST) -> bool:
         case ast.Attribute(value=owner, ctx=ast.Store()):
             return not (isinstance(owner, ast.Name) and owner.id == "self")
         case ast.Call(func=function):
-            return _last_name(function) in _ADDING or _says_so(function)
+            return last_name(function) in _ADDING or _says_so(function)
     return False
 
 
@@ -112,11 +113,7 @@ def _is_imported(module: Module, node: ast.expr) -> bool:
 
 
 def _says_so(node: ast.expr) -> bool:
-    return "register" in _last_name(node)
-
-
-def _last_name(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return "register" in last_name(node)
 
 
 def _root(node: ast.expr) -> ast.Name | None:

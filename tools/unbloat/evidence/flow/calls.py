@@ -10,6 +10,7 @@ from unbloat.edit.edits import Span
 from unbloat.evidence.facts import Facts
 from unbloat.evidence.functions import default_of
 from unbloat.evidence.kept import kept
+from unbloat.evidence.names import last_name
 from unbloat.evidence.program import FUNCTIONS, Module, Program
 from unbloat.evidence.scopes import Function
 
@@ -31,8 +32,7 @@ class Calls:
         for module in program.modules.values():
             for node in _places(module).calls if module.file in files else ():
                 if self._is_unseen(module, node):
-                    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-                    self._unseen.setdefault(name, []).append((module, node))
+                    self._unseen.setdefault(last_name(node.func), []).append((module, node))
         for place, callers in facts.calls.items():
             if (function := self._function_at(*place)) is not None:
                 for caller in callers:

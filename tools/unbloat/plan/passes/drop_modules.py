@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from unbloat.edit import DropModule, Span
 from unbloat.evidence import Module
-from unbloat.evidence.loaders import LOADERS, called, loading_calls, looks_elsewhere
+from unbloat.evidence.loaders import is_heard, loads
 from unbloat.evidence.related import absolute_name, loaded_files
 from unbloat.plan.example import Example
 from unbloat.plan.removal import Evidence, Removal
@@ -89,18 +89,17 @@ EXAMPLES = (
     ),
 )
 
-_MISSING = frozenset({"ImportError"})
+_MISSING = frozenset({ImportError})
 
 
 def propose(view: View) -> Iterator[Removal]:
     """Every module that no workload reaches through imports."""
     modules = {**view.program.modules, **view.program.strangers}
     package = next(iter(modules)).partition("/")[0]
-    loads = [(module, call) for module in modules.values() for call in loading_calls(module)]
-    loads = [(module, call) for module, call in loads if not looks_elsewhere(module, call, modules.values())]
-    if any(_is_silent(view, module, call) for module, call in loads):
+    found = [*loads(modules.values())]
+    if any(_is_silent(view, module, node) for module, node in found):
         return
-    by_name = any(view.facts.executed(module.file, call.lineno) for module, call in loads)
+    by_name = any(view.facts.executed(module.file, node.lineno) for module, node in found)
     kept = _kept(view, modules, package, loads_by_name=by_name)
     for file in sorted(view.files - kept):
         module = modules[file]
@@ -110,12 +109,12 @@ def propose(view: View) -> Iterator[Removal]:
         yield Removal(file, DropModule(), NAME, Evidence.UNREFERENCED, reason, place, ((1, last),))
 
 
-def _is_silent(view: View, module: Module, node: ast.Call) -> bool:
+def _is_silent(view: View, module: Module, node: ast.expr) -> bool:
     """Whether a load may find less than before, and nobody hears of it."""
     executed = bool(view.facts.executed(module.file, node.lineno))
     if module.file in view.program.strangers:
         return executed
-    return (executed and called(node) not in LOADERS) or view.catchers.caught(module, node, _MISSING)
+    return (executed and not is_heard(module, node)) or view.catchers.caught(module, node, _MISSING)
 
 
 def _kept(view: View, modules: Mapping[str, Module], package: str, *, loads_by_name: bool) -> set[str]:
