@@ -141,6 +141,21 @@ def test_a_module_that_is_broken_is_not_loaded_beforehand(root: Path, install: I
     assert '"yaml"' in (text := (root / "strip.toml").read_text()) and "broken" not in text
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["from fake import answer\n", "try:\n    import fake.inner\nexcept ImportError:\n    fake = None\n"],
+    ids=["needs it", "can do without"],
+)
+def test_a_plugin_that_imports_the_package_is_not_loaded_beforehand(root: Path, install: Install, text: str) -> None:
+    """It would bring the installed package with it, and every run would have that one instead of the tree under test."""
+    install("plugin", "1", {"plugin.py": text.encode()})
+    (root / "beside.py").write_text("import plugin\nimport yaml\n")
+    assert init() == 0
+    written = (root / "strip.toml").read_text()
+    assert '"yaml"' in written and "plugin" not in written
+    assert main(["record"]) == 0
+
+
 def test_a_module_that_ends_the_process_is_named(root: Path, install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     install("deadly", "1", {"deadly.py": b"raise SystemExit('not here')\n"})
     (root / "beside.py").write_text("import deadly\n")

@@ -73,3 +73,4 @@ def test_a_forbidden_module_that_is_preloaded_is_found(subject: Subject) -> None
         outcome = server.run(tree, workload, forbidden=[Path(json.__file__).parent])
     assert isinstance(outcome, Failed)
     assert outcome.reason.startswith("imported 'json' from")
+    assert "take that one out of strip.toml" in outcome.reason

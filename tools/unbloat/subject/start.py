@@ -51,17 +51,27 @@ parameters = {parameters}
 
 # Prints a name before its import, so that a module which takes the process down is known; at the end, what is worth loading.
 # What cannot be imported, for whatever reason, is not: packages look whether something optional is there, and it may be broken.
+# Nor is what imports the package itself, as a plugin does: it would bring the installed one with it, not the tree under test.
 _IMPORT = """\
 import importlib, json, sys
-needed = []
-for name in sys.argv[1:]:
+needed, asked = [], []
+class OwnPackage:
+    def find_spec(name, path=None, target=None):
+        if name == sys.argv[1]:
+            asked.append(name)
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, OwnPackage)
+for name in sys.argv[2:]:
     if name not in sys.modules:
         print(json.dumps(name), flush=True)
         try:
             importlib.import_module(name)
         except Exception:
             continue
-        needed.append(name)
+        finally:
+            is_own = bool(asked)
+            asked.clear()
+        needed += [] if is_own else [name]
 print(json.dumps(needed), flush=True)
 """
 
@@ -92,7 +102,7 @@ def first_toml(package: str, workload_file: Path, folder: Path) -> str:
         names=", ".join(names),
         first=_quoted(names[0]),
         workloads=_quoted(Path(os.path.relpath(workload_file.resolve(), folder.resolve())).as_posix()),
-        preload=_list(worth_loading(imported)),
+        preload=_list(worth_loading(imported, package)),
         parameters=_list(config_parameters(installed)),
     )
 
@@ -138,14 +148,14 @@ def config_parameters(installed: Installed) -> list[str]:
     )
 
 
-def worth_loading(names: Iterable[str]) -> list[str]:
-    """The modules among `names` that can be imported, less those that come along with another one.
+def worth_loading(names: Iterable[str], package: str) -> list[str]:
+    """The modules among `names` that can be imported without the package, less those that come along with another one.
 
     Raises:
         SubjectError: importing one of them ends the process.
     """
     ordered = sorted(names, key=lambda name: (name.partition(".")[0] != "torch", name.count("."), name))
-    command = [sys.executable, "-P", "-c", _IMPORT, *ordered]
+    command = [sys.executable, "-P", "-c", _IMPORT, package, *ordered]
     run = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     said = [line for line in run.stdout.splitlines() if line.startswith(('"', "["))]
     if run.returncode != 0:

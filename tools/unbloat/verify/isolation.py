@@ -29,7 +29,10 @@ class Isolation:
         for name, module in sorted(sys.modules.items()):
             for place in places_of(module):
                 if is_beneath(place, *self._folders):
-                    raise WorkloadError(f"imported '{name}' from {place}, a folder that this run may not read")
+                    raise WorkloadError(
+                        f"imported '{name}' from {place}, a folder that this run may not read; "
+                        "if a module under `preload` imports it, take that one out of strip.toml"
+                    )
 
     def audit(self, event: str, args: tuple[object, ...]) -> None:
         """Called by the interpreter for every audited event, so the common case has to be quick."""
