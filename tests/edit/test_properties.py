@@ -72,6 +72,8 @@ def edits_on(node: ast.AST) -> Iterator[Edit]:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             yield InsertInFunction(Span.of(node), "if a:\n    b(c)")
             yield Tripwire(Span.of(node), "body", "gone")
+            if ast.get_docstring(node, clean=False) is not None:
+                yield Tripwire(Span.of(node), "body", "gone", keeps_docstring=True)
         case ast.Assign() | ast.AugAssign() | ast.AnnAssign():
             yield KeepValue(Span.of(node))
         case ast.ExceptHandler():

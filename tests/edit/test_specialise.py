@@ -118,6 +118,24 @@ MEANINGS = [
         id="wire in a function",
     ),
     pytest.param(
+        "@d\ndef f(x):\n  'd'\n  a\n  b",
+        [(Tripwire, "def", "body", "m", "Halt", True), (DropParameter, "x")],
+        "@d\ndef f():\n  'd'\n  raise Halt('m')",
+        id="wire behind a docstring",
+    ),
+    pytest.param(
+        "def f(x):\n  'd'; a\n  b",
+        [(Tripwire, "def", "body", "m", "Halt", True)],
+        "def f(x):\n  'd'\n  raise Halt('m')",
+        id="wire behind a docstring, which was not alone on its line",
+    ),
+    pytest.param(
+        "def f(x): 'd'; a",
+        [(Tripwire, "def", "body", "m", "Halt", True)],
+        "def f(x):\n  'd'\n  raise Halt('m')",
+        id="wire behind a docstring on the line of its function",
+    ),
+    pytest.param(
         "try:\n  a\n  b\n  c\nexcept E:\n  d",
         [(CutTry, "try", "b", False, "m")],
         "try:\n  a\n  b\nexcept E:\n  d\nelse:\n  raise NotImplementedError('m')",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.evidence.cases.case import OFF_ON, Case, call, run
+from tests.evidence.cases.case import OFF_ON, Case, call, read, run
 
 CASES = (
     Case(
@@ -861,6 +861,120 @@ CASES = (
         """,
         calls=(run(0), run(1)),
         other_calls=((run(4),), (run(6),)),
+    ),
+    Case(
+        "what no data reached, beneath stacks that others enter",
+        """
+        import contextlib
+        from contextlib import ExitStack
+
+        class Swallow:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *error):
+                return error[0] is not None
+
+        class Heard(Swallow):
+            def __exit__(self, *error):
+                return False
+
+        def plain(x):
+            with ExitStack() as stack:
+                stack.enter_context(contextlib.nullcontext())
+                stack.callback(print, end="")
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                return x
+
+        def heard(x):
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(Heard())
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                return x
+
+        def swallows(x):
+            with ExitStack() as stack:
+                stack.enter_context(Swallow())
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                return x
+            return -1
+
+        def chosen(x):
+            with ExitStack() as stack:
+                if x > 4:
+                    stack.enter_context(Swallow())
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                return x
+            return -2
+
+        def handed(x, manager=Heard):
+            with ExitStack() as stack:
+                stack.enter_context(manager())
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                return x
+            return -3
+
+        def pushed(x):
+            with ExitStack() as stack:
+                stack.push(lambda *error: x == 5)
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                return x
+            return -4
+
+        def lent(x):
+            with ExitStack() as stack:
+                lend(stack, x)
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                return x
+            return -5
+
+        def lend(stack, x):
+            if x > 5:
+                stack.enter_context(Swallow())
+
+        def named(x):
+            with ExitStack() as stack:
+                stack.enter_context(contextlib.suppress(KeyError if x < 5 else Exception))
+                if x > 3:
+                    x = x * 2
+                    x = x + 1
+                return x
+            return -6
+
+        KINDS = dict(plain=plain, heard=heard, swallows=swallows, chosen=chosen, pushed=pushed, lent=lent, named=named)
+
+        def run(cfg, kind="plain", x=1):
+            return KINDS[kind](x)
+
+        def handing(cfg, x=1, wide=False):
+            return handed(x, Swallow if wide else Heard)
+        """,
+        calls=(
+            *(run(kind, 1) for kind in ("plain", "heard", "swallows", "chosen", "pushed", "lent", "named")),
+            read("handing", 1),
+        ),
+        other_calls=(
+            *(
+                (run(kind, x),)
+                for kind in ("plain", "heard", "swallows", "chosen", "pushed", "lent", "named")
+                for x in (4, 5, 6)
+            ),
+            *((read("handing", x, wide),) for x in (1, 4) for wide in (False, True)),
+        ),
     ),
     Case(
         "a class handed to `map`, which had nothing to make an object of",

@@ -60,10 +60,11 @@ class Insertion:
 
 @dataclass(frozen=True)
 class Wire:
-    """What a tripwire raises."""
+    """What a tripwire raises, and whether that stands behind the docstring that was there."""
 
     error: str
     message: str
+    keeps_docstring: bool = False
 
 
 @dataclass(frozen=True)
@@ -227,8 +228,8 @@ class _Resolver:
                 self._replace(span, source)
             case KeepValue(span):
                 self._keep_value(span)
-            case Tripwire(span, branch, message, error):
-                self._trip(span, branch, Wire(error, message))
+            case Tripwire(span, branch, message, error, keeps_docstring):
+                self._trip(span, branch, Wire(error, message, keeps_docstring))
             case CutTry(span, last, test_only, message, error):
                 self._cut(span, last, test_only, Wire(error, message))
             case Check(span):

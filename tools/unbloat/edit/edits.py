@@ -118,13 +118,14 @@ class KeepValue:
 class Tripwire:
     """A branch (`body` or `orelse`) of the `if`, loop or function at `span` becomes `raise error(message)`.
 
-    A missing `orelse` is created; the docstring of a function goes with its body.
+    A missing `orelse` is created; the docstring of a function goes with its body, or stays with `keeps_docstring`.
     """
 
     span: Span
     branch: str
     message: str
     error: str = "NotImplementedError"
+    keeps_docstring: bool = False
 
 
 @dataclass(frozen=True)

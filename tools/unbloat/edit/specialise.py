@@ -130,7 +130,8 @@ class _Specialiser:
         if wire is None:
             return self._block(statements)
         tripwire = parse(f"raise {wire.error}({wire.message!r})").body[0]
-        return [_inserted(tripwire, _position_of(statements or [node]))]
+        kept = self._block(statements[:1]) if wire.keeps_docstring else []
+        return [*kept, _inserted(tripwire, _position_of(statements[len(kept) :] or [node]))]
 
     def _try(self, node: ast.Try | ast.TryStar) -> list[ast.stmt]:
         flattened = node in self._changes.flattened

@@ -265,7 +265,10 @@ class Applier(cst.CSTTransformer):
     def _with_tripwires(self, original_node: _Wired, updated_node: _Wired) -> _Wired:
         wire = self._changes.tripwires.get((original_node, "body"))
         if wire is not None:
-            body = _indented(updated_node.body).with_changes(body=[self._tripwire(wire)], footer=())
+            old = _indented(updated_node.body)
+            keeps_first = wire.keeps_docstring and _first(original_node.body) not in self._changes.dropped
+            kept: list[BlockStatement] = [_first_alone(old)] if keeps_first else []
+            body = old.with_changes(body=[*kept, self._tripwire(wire)], footer=())
             updated_node = updated_node.with_changes(body=body)
         wire = self._changes.tripwires.get((original_node, "orelse"))
         if wire is not None:
@@ -290,6 +293,18 @@ class Applier(cst.CSTTransformer):
 
     def _parsed_expression(self, source: str) -> cst.BaseExpression:
         return cst.parse_expression(source.strip(), config=self._legacy.module.config_for_parsing)
+
+
+def _first(block: cst.BaseSuite) -> cst.CSTNode:
+    """The first statement of a block; one that shares a line is meant alone."""
+    first = block.body[0]
+    return first.body[0] if isinstance(first, cst.SimpleStatementLine) else first
+
+
+def _first_alone(block: cst.IndentedBlock) -> BlockStatement:
+    """The first statement of a block, without others on its line."""
+    line = cst.ensure_type(block.body[0], cst.SimpleStatementLine)
+    return line.with_changes(body=[line.body[0].with_changes(semicolon=cst.MaybeSentinel.DEFAULT)])
 
 
 def _test_of(node: cst.If) -> Lines:

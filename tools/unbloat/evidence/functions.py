@@ -44,7 +44,8 @@ def _is_generator(function: ast.AST) -> bool:
 
 def _is_wire(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether all that is left of a function is an error, which comes no later than a generator's would."""
-    return isinstance(function.body[0], ast.Raise) and getattr(function.body[0], "inserted", False)
+    first = function.body[1 if ast.get_docstring(function, clean=False) is not None and function.body[1:] else 0]
+    return isinstance(first, ast.Raise) and getattr(first, "inserted", False)
 
 
 def default_of(function: Function, name: str) -> ast.expr | None:

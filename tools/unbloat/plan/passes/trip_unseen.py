@@ -19,7 +19,7 @@ from unbloat.edit import CutTry, ReplaceExpression, Span, Tripwire, first_operan
 from unbloat.evidence import Module
 from unbloat.evidence.instrument import Site
 from unbloat.evidence.names import UNSEEN
-from unbloat.plan.blocks import blocks_of
+from unbloat.plan.blocks import blocks_of, is_docstring
 from unbloat.plan.example import Example
 from unbloat.plan.lines import lines_of
 from unbloat.plan.removal import Evidence, Removal
@@ -63,6 +63,54 @@ EXAMPLES = (
             return sum(values)
         """,
         calls=(([1],),),
+    ),
+    Example(
+        "a docstring that a decorator gets",
+        before="""
+        import functools
+        from abc import ABC, abstractmethod
+
+        class Base(ABC):
+            @abstractmethod
+            def name(self):
+                "Tell."
+                raise KeyError(self)
+
+            @property
+            def size(self):
+                "Measure."
+                return len(self.name())
+
+            @functools.lru_cache
+            def wide(self):
+                "Widen."
+                return self.size * 2
+
+        def run(cfg, x=1, made=None):
+            return made.wide() + made.size if x > 2 else Base.name.__doc__
+        """,
+        after="""
+        import functools
+        from abc import ABC, abstractmethod
+
+        class Base(ABC):
+            @abstractmethod
+            def name(self):
+                "Tell."
+                raise KeyError(self)
+
+            @property
+            def size(self):
+                raise NotImplementedError("stripped: pkg/module.py:12-13")
+
+            @functools.lru_cache
+            def wide(self):
+                "Widen."
+                raise NotImplementedError("stripped: pkg/module.py:18")
+
+        def run(cfg, x=1, made=None):
+            return unbloat_unseen("pkg/module.py:21") if x > 2 else Base.name.__doc__
+        """,
     ),
     Example(
         "a function that nobody called, and a loop over nothing",
@@ -323,7 +371,10 @@ def _wires_of(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Remov
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             if not facts.outcomes(file, Span.of(node), "function").true and is_worth_a_wire(node.body):
-                yield _wire(view, module, node, "body", node.body, f"no workload called `{node.name}`"), [*node.body]
+                keeps_docstring = is_docstring(node, node.body[0]) and _is_shown_to_others(module, node)
+                body = node.body[1:] if keeps_docstring else node.body
+                reason = f"no workload called `{node.name}`"
+                yield _wire(view, module, node, "body", body, reason, keeps_docstring=keeps_docstring), [*body]
         case ast.If() | ast.While():
             outcome = facts.outcomes(file, Span.of(node), type(node).__name__.lower()).only
             if outcome is None or (isinstance(node, ast.While) and outcome):
@@ -357,6 +408,20 @@ def _wires_of(view: View, module: Module, node: ast.AST) -> Iterator[tuple[Remov
                     for operand in node.values[index + 1 :]:
                         yield from _arm(module, operand)
                     return
+
+
+def _is_shown_to_others(module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a decorator gets a function that could do something with its docstring."""
+    scope = module.scope_of(node)
+    for one in node.decorator_list:
+        match one:
+            case ast.Name(id="classmethod" | "property" | "staticmethod" as name) if scope.resolve(name) is None:
+                pass
+            case ast.Attribute(value=ast.Name(), attr="deleter" | "getter" | "setter"):
+                pass
+            case _:
+                return True
+    return False
 
 
 def _cut(view: View, module: Module, node: ast.Try) -> Iterator[tuple[Removal, list[ast.AST]]]:
@@ -421,13 +486,23 @@ def _arm(module: Module, arm: ast.expr) -> Iterator[tuple[Removal, list[ast.AST]
     yield Removal(module.file, edit, NAME, Evidence.UNSEEN, reason, place, lines_of([arm])), [arm]
 
 
-def _wire(view: View, module: Module, node: ast.stmt, branch: str, untaken: list[ast.stmt], reason: str) -> Removal:
+def _wire(
+    view: View,
+    module: Module,
+    node: ast.stmt,
+    branch: str,
+    untaken: list[ast.stmt],
+    reason: str,
+    *,
+    keeps_docstring: bool = False,
+) -> Removal:
     lines = lines_of(untaken)
     message = _message(module, lines)
     # What a missing `else` becomes has the place of its `if`.
     start, end = (Span.of(untaken[0]), Span.of(untaken[-1])) if getattr(node, branch) else (Span.of(node), Span.of(node))
     place = Span(start.line, start.column, end.end_line, end.end_column)
-    return Removal(module.file, Tripwire(Span.of(node), branch, message), NAME, Evidence.UNSEEN, reason, place, lines)
+    edit = Tripwire(Span.of(node), branch, message, keeps_docstring=keeps_docstring)
+    return Removal(module.file, edit, NAME, Evidence.UNSEEN, reason, place, lines)
 
 
 def _message(module: Module, lines: tuple[tuple[int, int], ...]) -> str:
