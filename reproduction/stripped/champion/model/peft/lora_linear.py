@@ -39,7 +39,8 @@ class LoRALinear(nn.Module):
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
-        raise NotImplementedError("stripped: champion/model/peft/lora_linear.py:52-57")
+        """A plain layer with the adapter folded in."""
+        raise NotImplementedError("stripped: champion/model/peft/lora_linear.py:53-57")
 
 
 class PackedLoRA(nn.Module):
