@@ -22,7 +22,6 @@ def legacy_tree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
     working_folder = tmp_path / "work"
     working_folder.mkdir()
     monkeypatch.chdir(working_folder)
-    monkeypatch.delenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", raising=False)  # what sets it is undone after the test
     random.seed(1)
     yield
     _forget_modules()

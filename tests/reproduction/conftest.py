@@ -101,8 +101,6 @@ Script = Callable[..., tuple[int, str, str]]
 def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Script:
     """Runs a script's `main` with arguments: exit code, output, errors."""
 
-    monkeypatch.delenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", raising=False)  # what sets it is undone after the test
-
     def call(name: str, *arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *(str(argument) for argument in arguments)])
         code = importlib.import_module("scripting").run(importlib.import_module(name).main)
